@@ -1,0 +1,52 @@
+//! Values of the KV buckets.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::{ImportId, ImportRequest};
+
+/// `SUBMISSIONS`, key = import id: what was accepted, before any event exists.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Submission {
+    /// Record version.
+    pub v: u32,
+    /// The import.
+    pub import_id: ImportId,
+    /// What was asked for.
+    pub request: ImportRequest,
+    /// When it was accepted.
+    #[serde(with = "time::serde::rfc3339")]
+    pub accepted_at: OffsetDateTime,
+}
+
+/// `SUBMISSIONS`, key = `key-<sha256 of the Idempotency-Key>`: the import a key stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdempotencyRecord {
+    /// Record version.
+    pub v: u32,
+    /// The import that the first request with this key made.
+    pub import_id: ImportId,
+    /// Hex SHA-256 of that request's body; another body under the same key is refused.
+    pub body_sha256: String,
+}
+
+/// `FLEET`, key = process instance: one process that spends Drive quota.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presence {
+    /// Record version.
+    pub v: u32,
+    /// `producer` or `worker`.
+    pub role: String,
+    /// Whether it has work for its share of the quota right now.
+    pub busy: bool,
+}
+
+/// `CONTROL`, key = import id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Control {
+    /// Stop taking new work of this import.
+    Pause,
+    /// Give up what is left of this import.
+    Cancel,
+}

@@ -1,0 +1,65 @@
+//! Every subject, spelled once: a function for publishers, a constant for consumers.
+
+use crate::{FileId, ImportId};
+
+/// Where other systems and the gateway publish import requests.
+pub const REQUESTS: &str = "imports.requests";
+/// What workers consume.
+pub const TASKS: &str = "images.tasks.*";
+/// Scheduled retries.
+pub const RETRIES: &str = "images.retries.*.*";
+/// Listing checkpoints.
+pub const CHECKPOINTS: &str = "images.checkpoints.*";
+/// Every event.
+pub const EVENTS: &str = "events.>";
+
+/// Tasks of one import.
+#[must_use]
+pub fn task(import: &ImportId) -> String {
+    format!("images.tasks.{import}")
+}
+
+/// Scheduled retry of one file of one import.
+#[must_use]
+pub fn retry(import: &ImportId, file: &FileId) -> String {
+    format!("images.retries.{import}.{file}")
+}
+
+/// All scheduled retries of one import.
+#[must_use]
+pub fn retries_of(import: &ImportId) -> String {
+    format!("images.retries.{import}.*")
+}
+
+/// Listing checkpoint of one import.
+#[must_use]
+pub fn checkpoint(import: &ImportId) -> String {
+    format!("images.checkpoints.{import}")
+}
+
+/// One kind of event of one import; `kind` as in [`crate::EventBody::kind`].
+#[must_use]
+pub fn event(import: &ImportId, kind: &str) -> String {
+    format!("events.{import}.{kind}")
+}
+
+/// All events of one import.
+#[must_use]
+pub fn events_of(import: &ImportId) -> String {
+    format!("events.{import}.>")
+}
+
+/// Whether `subject` falls under `filter`, by NATS' rules: `*` is one token, `>` one or more.
+#[must_use]
+pub fn matches(filter: &str, subject: &str) -> bool {
+    let mut subject = subject.split('.');
+    for token in filter.split('.') {
+        match (token, subject.next()) {
+            (">", Some(_)) => return true,
+            ("*", Some(_)) => {}
+            (token, Some(found)) if token == found => {}
+            _ => return false,
+        }
+    }
+    subject.next().is_none()
+}

@@ -1,0 +1,223 @@
+//! What is on the wire today must be readable for ever: one file per message and version.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::path::PathBuf;
+
+use contracts::event::{SkippedEntry, Timings};
+use contracts::{
+    Cause, DecodeError, DeleteObject, Event, EventBody, ImportImage, ImportRequest, Message,
+    Object, SkipReason, SourceFile, Task, decode, encode,
+};
+use time::macros::datetime;
+
+fn request() -> ImportRequest {
+    ImportRequest {
+        import_id: Some("0192f0c1-0000-7000-8000-000000000001".parse().unwrap()),
+        destination_prefix: "photos/2026".parse().unwrap(),
+        skip_unchanged: false,
+        requested_by: Some("nightly".into()),
+        ..ImportRequest::google_drive("https://drive.google.com/drive/folders/1AbC")
+    }
+}
+
+fn file() -> SourceFile {
+    SourceFile {
+        item_id: "shortcut-1".parse().unwrap(),
+        id: "1AbC_d-E".parse().unwrap(),
+        name: "Grüße 🌅/1\n.jpg".into(),
+        mime_type: "image/jpeg".into(),
+        size: Some(5_000_000_000),
+        md5: Some("d41d8cd98f00b204e9800998ecf8427e".into()),
+        sha256: Some("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".into()),
+        modified_time: Some(datetime!(2026-01-02 03:04:05.678 UTC)),
+        resource_key: Some("0-key".into()),
+        path: "Iceland/Day 1".into(),
+    }
+}
+
+fn image() -> ImportImage {
+    ImportImage {
+        import_id: "import-1".parse().unwrap(),
+        run: 2,
+        attempt: 3,
+        file: file(),
+        destination_prefix: "photos".parse().unwrap(),
+    }
+}
+
+fn events() -> Vec<Event> {
+    let at = datetime!(2026-01-02 03:04:05 UTC);
+    let bodies = vec![
+        EventBody::ImportAccepted {
+            request: request(),
+            folder_name: Some("Iceland".into()),
+        },
+        EventBody::ImportListed {
+            page: 3,
+            queued: vec!["a".parse().unwrap(), "b".parse().unwrap()],
+            skipped: vec![SkippedEntry {
+                item_id: "c".parse().unwrap(),
+                name: "Plan".into(),
+                reason: SkipReason::GoogleNative,
+            }],
+        },
+        EventBody::ImportListingCompleted { pages: 3 },
+        EventBody::ImportFailed {
+            cause: Cause::FolderNotFound,
+            message: "gone".into(),
+            request: Some(request()),
+        },
+        EventBody::ImportCancelled {},
+        EventBody::ImportPaused {},
+        EventBody::ImportResumed {},
+        EventBody::ImageImported {
+            run: 1,
+            attempt: 2,
+            file: file(),
+            object: Object {
+                provider: "aws".into(),
+                bucket: "images".into(),
+                key: "photos/k.jpg".into(),
+                size: 5_000_000_000,
+                md5: "d41d8cd98f00b204e9800998ecf8427e".into(),
+                sha256: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".into(),
+                content_type: "image/jpeg".into(),
+                width: Some(4000),
+                height: Some(3000),
+            },
+            timings: Timings {
+                quota_ms: 1,
+                download_ms: 2,
+                upload_ms: 3,
+            },
+            worker: "worker-1".into(),
+        },
+        EventBody::ImageSkipped {
+            run: 1,
+            file: file(),
+            reason: SkipReason::Unchanged,
+        },
+        EventBody::ImageRetrying {
+            run: 1,
+            attempt: 1,
+            item_id: "a".parse().unwrap(),
+            name: "a.jpg".into(),
+            cause: Cause::NetworkError,
+            message: "reset".into(),
+            due: at,
+        },
+        EventBody::ImageFailed {
+            cause: Cause::SourceGone,
+            message: "404".into(),
+            attempts: 3,
+            task: Box::new(image()),
+        },
+        EventBody::TaskUnreadable {
+            cause: Cause::MalformedTask,
+            message: "no JSON".into(),
+            payload: "?".into(),
+        },
+        EventBody::ImageDeleted {
+            file_id: "a".parse().unwrap(),
+            key: "k".into(),
+        },
+    ];
+    bodies
+        .into_iter()
+        .map(|body| Event {
+            import_id: "import-1".parse().unwrap(),
+            at,
+            body,
+        })
+        .collect()
+}
+
+/// `message` encodes to what stands in the file, and the file decodes to `message`.
+fn check<T: Message + PartialEq + std::fmt::Debug>(name: &str, message: &T) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join(format!("tests/golden/{name}.v{}.json", T::VERSION));
+    let written: serde_json::Value = serde_json::from_slice(&encode(message).unwrap()).unwrap();
+    if std::env::var_os("WRITE_GOLDEN").is_some() && !path.exists() {
+        std::fs::write(
+            &path,
+            serde_json::to_string_pretty(&written).unwrap() + "\n",
+        )
+        .unwrap();
+    }
+    let golden = std::fs::read(&path).unwrap_or_else(|_| {
+        panic!(
+            "{} is missing; a new message needs one: WRITE_GOLDEN=1",
+            path.display()
+        )
+    });
+    assert_eq!(
+        &decode::<T>(&golden).unwrap(),
+        message,
+        "{name}: the golden file reads differently"
+    );
+    let golden: serde_json::Value = serde_json::from_slice(&golden).unwrap();
+    assert_eq!(
+        written, golden,
+        "{name}: what is written today differs from the golden file"
+    );
+}
+
+#[test]
+fn every_message_reads_and_writes_its_golden_file() {
+    check("import_request", &request());
+    check("task.import_image", &Task::ImportImage(image()));
+    let delete = DeleteObject {
+        import_id: "import-1".parse().unwrap(),
+        file_id: "a".parse().unwrap(),
+        bucket: "images".into(),
+        key: "photos/k.jpg".into(),
+    };
+    check("task.delete_object", &Task::DeleteObject(delete));
+    for event in events() {
+        check(&format!("event.{}", event.body.kind()), &event);
+    }
+}
+
+#[test]
+fn the_kind_in_the_json_is_the_kind_in_the_subject() {
+    for event in events() {
+        let json: serde_json::Value = serde_json::from_slice(&encode(&event).unwrap()).unwrap();
+        assert_eq!(json["kind"], event.body.kind());
+        assert_eq!(json["v"], 1);
+    }
+}
+
+#[test]
+fn unknown_fields_are_ignored_and_unknown_versions_are_named() {
+    let newer = br#"{"v":1,"source":{"google_drive":{"folder":"x"}},"colour":"blue"}"#;
+    assert_eq!(
+        decode::<ImportRequest>(newer).unwrap(),
+        ImportRequest::google_drive("x")
+    );
+    let unversioned = br#"{"source":{"google_drive":{"folder":"x"}}}"#;
+    assert_eq!(
+        decode::<ImportRequest>(unversioned).unwrap(),
+        ImportRequest::google_drive("x")
+    );
+    let future = decode::<ImportRequest>(br#"{"v":2,"anything":true}"#).unwrap_err();
+    assert!(
+        matches!(future, DecodeError::UnknownVersion { found: 2, .. }),
+        "{future}"
+    );
+    for bad in [
+        &b""[..],
+        b"[]",
+        b"{}",
+        b"\xff",
+        br#"{"v":"one"}"#,
+        br#"{"source":{"ftp":{}}}"#,
+    ] {
+        assert!(
+            matches!(
+                decode::<ImportRequest>(bad),
+                Err(DecodeError::Malformed { .. })
+            ),
+            "{bad:?}"
+        );
+    }
+}
