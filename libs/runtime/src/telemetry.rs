@@ -1,0 +1,29 @@
+//! Logs.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::{ConfigError, Env};
+
+/// Write logs to stderr: `RUST_LOG` filters (default `info`), `LOG_FORMAT` is `text` or `json`.
+///
+/// # Errors
+/// When a setting makes no sense.
+pub fn init(env: &Env, default_filter: &str) -> Result<(), ConfigError> {
+    let filter = EnvFilter::try_new(env.get("RUST_LOG").unwrap_or(default_filter))
+        .map_err(|error| ConfigError::new("RUST_LOG", error.to_string()))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // An error means that a subscriber is installed already, as in tests; keep that one.
+    let _ = match env.get("LOG_FORMAT").unwrap_or("text") {
+        "text" => builder.try_init(),
+        "json" => builder.json().flatten_event(true).try_init(),
+        other => {
+            return Err(ConfigError::new(
+                "LOG_FORMAT",
+                format!("{other:?} is neither text nor json"),
+            ));
+        }
+    };
+    Ok(())
+}
