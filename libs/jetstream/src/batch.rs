@@ -1,0 +1,130 @@
+//! Atomic batch publish (ADR-50): all messages become visible, or none.
+
+use async_nats::HeaderMap;
+use async_nats::header;
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::publish::PublishAck;
+use async_nats::jetstream::response::Response;
+use bytes::Bytes;
+
+use crate::Nats;
+
+/// Messages in one batch at most: a limit of the server.
+pub const MAX_MESSAGES: usize = 1000;
+
+/// The message whose success commits the batch: written only if its subject still ends where its
+/// writer last left it, and replacing what was there.
+pub struct Checkpoint {
+    /// Its subject.
+    pub subject: String,
+    /// Its bytes.
+    pub payload: Bytes,
+    /// Stream sequence of the subject's last message; 0 if there must be none.
+    pub expected: u64,
+}
+
+/// What became of a batch that was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// Somebody else wrote the checkpoint meanwhile: this writer has been replaced.
+    #[error("another producer has taken over (the checkpoint moved)")]
+    Fenced,
+    /// The answer did not come, so it is not known whether the batch was stored. Read the
+    /// checkpoint before doing anything else.
+    #[error("no answer from NATS to a batch")]
+    Unknown(#[source] async_nats::RequestError),
+    /// The connection could not take it.
+    #[error("the batch could not be sent")]
+    Send(#[source] async_nats::PublishError),
+    /// The server refused it.
+    #[error("NATS refused the batch: {description} (error {code})")]
+    Refused {
+        /// JetStream's error code.
+        code: u64,
+        /// Its text.
+        description: String,
+    },
+    /// The answer makes no sense.
+    #[error("NATS answered a batch with something else")]
+    Answer(#[source] serde_json::Error),
+    /// More than [`MAX_MESSAGES`].
+    #[error("a batch of {0} messages exceeds the server's limit of {MAX_MESSAGES}")]
+    TooLarge(usize),
+}
+
+/// Publish `messages` (subject and payload) and then `checkpoint`, atomically. The stream sequence
+/// of the checkpoint is the next batch's `expected`.
+///
+/// # Errors
+/// After any error but [`BatchError::Unknown`] and [`BatchError::Send`], nothing was stored.
+pub async fn publish(
+    nats: &Nats,
+    messages: Vec<(String, Bytes)>,
+    checkpoint: Checkpoint,
+) -> Result<u64, BatchError> {
+    let total = messages.len() + 1;
+    if total > MAX_MESSAGES {
+        return Err(BatchError::TooLarge(total));
+    }
+    let id = nats
+        .client
+        .new_inbox()
+        .rsplit('.')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    for (index, (subject, payload)) in messages.into_iter().enumerate() {
+        let headers = batch_headers(&id, index + 1);
+        if index == 0 {
+            // The server answers the first message when it opens the batch, so that a refusal is
+            // known before everything else is sent. The answer is empty when all is well.
+            let opened = nats
+                .client
+                .request_with_headers(subject, headers, payload)
+                .await
+                .map_err(BatchError::Unknown)?;
+            if !opened.payload.is_empty() {
+                answer(&opened.payload)?;
+            }
+        } else {
+            nats.client
+                .publish_with_headers(subject, headers, payload)
+                .await
+                .map_err(BatchError::Send)?;
+        }
+    }
+    let mut headers = batch_headers(&id, total);
+    headers.insert(header::NATS_BATCH_COMMIT, header::NATS_BATCH_COMMIT_FINAL);
+    headers.insert(
+        header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+        checkpoint.expected.to_string(),
+    );
+    headers.insert(header::NATS_ROLLUP, "sub");
+    let committed = nats
+        .client
+        .request_with_headers(checkpoint.subject, headers, checkpoint.payload)
+        .await
+        .map_err(BatchError::Unknown)?;
+    Ok(answer(&committed.payload)?.sequence)
+}
+
+fn batch_headers(id: &str, sequence: usize) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::NATS_BATCH_ID, id);
+    headers.insert(header::NATS_BATCH_SEQUENCE, sequence.to_string());
+    headers
+}
+
+fn answer(payload: &[u8]) -> Result<PublishAck, BatchError> {
+    match serde_json::from_slice(payload).map_err(BatchError::Answer)? {
+        Response::Ok(ack) => Ok(ack),
+        Response::Err { error } => Err(match error.error_code() {
+            ErrorCode::STREAM_WRONG_LAST_SEQUENCE
+            | ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => BatchError::Fenced,
+            code => BatchError::Refused {
+                code: code.0,
+                description: error.to_string(),
+            },
+        }),
+    }
+}

@@ -1,0 +1,153 @@
+//! One handing-over of a message, kept alive while it is worked on and settled exactly once.
+
+use std::time::Duration;
+
+use async_nats::jetstream::AckKind;
+use bytes::Bytes;
+use contracts::streams;
+use tokio::task::AbortHandle;
+
+/// A delivered message. While this value lives, the server is told that it is being worked on.
+///
+/// Settling takes it by value, so it cannot be settled twice. Dropped without settling, it is
+/// delivered again after the consumer's ack wait.
+pub struct Delivery {
+    client: async_nats::Client,
+    message: async_nats::Message,
+    info: Info,
+    heartbeat: AbortHandle,
+}
+
+struct Info {
+    delivered: i64,
+    stream_sequence: u64,
+    stored_ms: u64,
+}
+
+/// The server did not confirm the settling; the message may be delivered again.
+#[derive(Debug, thiserror::Error)]
+#[error("NATS did not confirm that a delivery is settled; it may be delivered again")]
+pub struct SettleError(#[source] async_nats::RequestError);
+
+impl Delivery {
+    /// Take a message of a consumer with explicit acks. `None` if it carries no JetStream reply.
+    pub(crate) fn new(
+        client: async_nats::Client,
+        message: async_nats::jetstream::Message,
+    ) -> Option<Self> {
+        let info = message.info().ok()?;
+        let info = Info {
+            delivered: info.delivered,
+            stream_sequence: info.stream_sequence,
+            stored_ms: u64::try_from(info.published.unix_timestamp_nanos() / 1_000_000)
+                .unwrap_or(0),
+        };
+        let message = message.message;
+        let reply = message.reply.clone()?;
+        let beat_client = client.clone();
+        let heartbeat = tokio::spawn(async move {
+            let mut beats = tokio::time::interval(streams::ACK_WAIT / 3);
+            beats.tick().await;
+            loop {
+                beats.tick().await;
+                // A lost heartbeat is made good by the next one.
+                let _ = beat_client
+                    .publish(reply.clone(), AckKind::Progress.into())
+                    .await;
+            }
+        });
+        Some(Self {
+            client,
+            message,
+            info,
+            heartbeat: heartbeat.abort_handle(),
+        })
+    }
+
+    /// The message's bytes.
+    #[must_use]
+    pub fn payload(&self) -> &Bytes {
+        &self.message.payload
+    }
+
+    /// The subject it was published to.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.message.subject
+    }
+
+    /// Its headers.
+    #[must_use]
+    pub fn headers(&self) -> Option<&async_nats::HeaderMap> {
+        self.message.headers.as_ref()
+    }
+
+    /// How many times this message was handed out, this time included.
+    #[must_use]
+    pub fn delivered(&self) -> i64 {
+        self.info.delivered
+    }
+
+    /// Its place in the stream.
+    #[must_use]
+    pub fn stream_sequence(&self) -> u64 {
+        self.info.stream_sequence
+    }
+
+    /// When the server stored it, milliseconds since 1970.
+    #[must_use]
+    pub fn stored_ms(&self) -> u64 {
+        self.info.stored_ms
+    }
+
+    /// Done: its effect is durable. Returns when the server has confirmed it.
+    ///
+    /// # Errors
+    /// When the confirmation does not come.
+    pub async fn ack(self) -> Result<(), SettleError> {
+        self.settle(AckKind::Ack).await
+    }
+
+    /// Not now: deliver it again at once, to anybody.
+    ///
+    /// # Errors
+    /// When the confirmation does not come.
+    pub async fn nak(self) -> Result<(), SettleError> {
+        self.settle(AckKind::Nak(None)).await
+    }
+
+    /// Not now: deliver it again after `delay`.
+    ///
+    /// # Errors
+    /// When the confirmation does not come.
+    pub async fn nak_after(self, delay: Duration) -> Result<(), SettleError> {
+        self.settle(AckKind::Nak(Some(delay))).await
+    }
+
+    /// Never again. Record why before calling this.
+    ///
+    /// # Errors
+    /// When the confirmation does not come.
+    pub async fn term(self) -> Result<(), SettleError> {
+        self.settle(AckKind::Term).await
+    }
+
+    async fn settle(self, kind: AckKind) -> Result<(), SettleError> {
+        let Some(reply) = self.message.reply.clone() else {
+            return Ok(());
+        };
+        // As a request, so that the server's confirmation is seen; the client's own double ack was
+        // observed to report success after the consumer was gone.
+        self.client
+            .request(reply, kind.into())
+            .await
+            .map_err(SettleError)?;
+        Ok(())
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.heartbeat.abort();
+    }
+}

@@ -1,0 +1,20 @@
+//! JetStream as Imagefleet uses it.
+//!
+//! [`connect()`] and [`topology`] find a server that can do what we need and refuse any other;
+//! [`batch`] publishes many messages or none; [`consume`] takes a slot before it fetches and hands
+//! out [`Delivery`]s, which stay alive while they are worked on and settle exactly once.
+
+pub mod batch;
+mod config;
+mod connect;
+pub mod consume;
+mod delivery;
+pub mod presence;
+mod publish;
+pub mod server;
+pub mod topology;
+
+pub use config::NatsConfig;
+pub use connect::{ConnectError, Nats, connect, connect_when_up};
+pub use delivery::{Delivery, SettleError};
+pub use publish::{PublishError, at_schedule};

@@ -1,0 +1,122 @@
+//! A batch is stored whole or not at all, and a stale writer is refused.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use bytes::Bytes;
+use contracts::{FileId, ImportId, streams, subjects};
+use jetstream::batch::{self, BatchError, Checkpoint};
+use jetstream::{Nats, at_schedule};
+use std::time::Duration;
+use testkit::{NatsServer, until};
+use time::OffsetDateTime;
+
+fn tasks(import: &ImportId, count: usize) -> Vec<(String, Bytes)> {
+    (0..count)
+        .map(|n| (subjects::task(import), Bytes::from(format!("task {n}"))))
+        .collect()
+}
+
+fn checkpoint(import: &ImportId, payload: &str, expected: u64) -> Checkpoint {
+    Checkpoint {
+        subject: subjects::checkpoint(import),
+        payload: Bytes::from(payload.to_owned()),
+        expected,
+    }
+}
+
+async fn count(nats: &Nats, filter: &str) -> u64 {
+    let stream = nats.context.get_stream(streams::TASKS).await.unwrap();
+    let mut info = stream.info_with_subjects(filter).await.unwrap();
+    let mut total = 0;
+    while let Some(Ok((_, n))) = futures_next(&mut info).await {
+        total += n as u64;
+    }
+    total
+}
+
+async fn futures_next<S: futures::Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
+    futures::StreamExt::next(stream).await
+}
+
+#[tokio::test]
+async fn a_batch_and_its_checkpoint_appear_together() {
+    let (_server, nats) = NatsServer::start_with_topology().await.unwrap();
+    let import = ImportId::generate();
+    let first = batch::publish(&nats, tasks(&import, 999), checkpoint(&import, "one", 0))
+        .await
+        .unwrap();
+    assert_eq!(first, 1000);
+    let second = batch::publish(&nats, tasks(&import, 1), checkpoint(&import, "two", first))
+        .await
+        .unwrap();
+    // A page without images still moves the checkpoint.
+    let third = batch::publish(&nats, Vec::new(), checkpoint(&import, "three", second))
+        .await
+        .unwrap();
+    assert!(third > second);
+    assert_eq!(count(&nats, &subjects::task(&import)).await, 1000);
+    assert_eq!(
+        count(&nats, &subjects::checkpoint(&import)).await,
+        1,
+        "rollup keeps the last only"
+    );
+    let stream = nats.context.get_stream(streams::TASKS).await.unwrap();
+    let last = stream
+        .get_last_raw_message_by_subject(&subjects::checkpoint(&import))
+        .await
+        .unwrap();
+    assert_eq!(
+        (last.payload.as_ref(), last.sequence),
+        (b"three".as_ref(), third)
+    );
+}
+
+#[tokio::test]
+async fn a_stale_writer_is_fenced_and_leaves_nothing() {
+    let (_server, nats) = NatsServer::start_with_topology().await.unwrap();
+    let import = ImportId::generate();
+    batch::publish(&nats, tasks(&import, 5), checkpoint(&import, "winner", 0))
+        .await
+        .unwrap();
+    let stale = batch::publish(&nats, tasks(&import, 5), checkpoint(&import, "stale", 0)).await;
+    assert!(matches!(stale, Err(BatchError::Fenced)), "{stale:?}");
+    assert_eq!(count(&nats, &subjects::task(&import)).await, 5);
+}
+
+#[tokio::test]
+async fn too_large_a_batch_is_refused_before_it_is_sent() {
+    let (_server, nats) = NatsServer::start_with_topology().await.unwrap();
+    let import = ImportId::generate();
+    let refused = batch::publish(&nats, tasks(&import, 1000), checkpoint(&import, "c", 0)).await;
+    assert!(
+        matches!(refused, Err(BatchError::TooLarge(1001))),
+        "{refused:?}"
+    );
+    assert_eq!(count(&nats, &subjects::task(&import)).await, 0);
+}
+
+#[tokio::test]
+async fn a_scheduled_copy_arrives_once_on_the_tasks_subject() {
+    let (_server, nats) = NatsServer::start_with_topology().await.unwrap();
+    let import = ImportId::generate();
+    let file: FileId = "f1".parse().unwrap();
+    let due = OffsetDateTime::now_utc() + Duration::from_millis(100);
+    let headers = at_schedule(due, &subjects::task(&import));
+    nats.publish_with_headers(
+        subjects::retry(&import, &file),
+        headers,
+        Bytes::from("again"),
+    )
+    .await
+    .unwrap();
+    until(
+        "the scheduled copy is due",
+        Duration::from_secs(20),
+        || async { (count(&nats, &subjects::task(&import)).await == 1).then_some(()) },
+    )
+    .await;
+    until("the schedule is spent", Duration::from_secs(20), || async {
+        (count(&nats, &subjects::retries_of(&import)).await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(count(&nats, &subjects::task(&import)).await, 1);
+}
