@@ -1,0 +1,103 @@
+//! User metadata of S3 objects: ASCII headers, 2 KB in all.
+
+use std::collections::HashMap;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::{ObjectHead, ObjectInfo};
+
+const SOURCE_NAME: &str = "source-name";
+const DRIVE_ID: &str = "drive-id";
+const MD5: &str = "md5";
+const SHA256: &str = "sha256";
+
+/// S3 allows 2 KB of user metadata (Amazon S3 User Guide, "Working with object metadata"); the
+/// other entries need about 300 bytes.
+const LONGEST: usize = 1024;
+
+/// What may stand in a header as it is. Spaces may not: signatures collapse runs of them.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+pub(super) fn encode(info: &ObjectInfo, md5: Option<[u8; 16]>) -> HashMap<String, String> {
+    let mut metadata = HashMap::from([
+        (SOURCE_NAME.to_owned(), encode_text(&info.source_name)),
+        (DRIVE_ID.to_owned(), encode_text(&info.drive_id)),
+    ]);
+    if let Some(md5) = md5 {
+        metadata.insert(MD5.to_owned(), hex::encode(md5));
+    }
+    if let Some(sha256) = &info.sha256 {
+        metadata.insert(SHA256.to_owned(), encode_text(sha256));
+    }
+    metadata
+}
+
+pub(super) fn decode(
+    metadata: Option<&HashMap<String, String>>,
+    size: u64,
+    content_type: &str,
+) -> ObjectHead {
+    let entry = |name: &str| metadata?.get(name);
+    let text = |name: &str| {
+        entry(name)
+            .map(|value| decode_text(value))
+            .unwrap_or_default()
+    };
+    let md5 = entry(MD5).and_then(|value| {
+        let mut md5 = [0; 16];
+        hex::decode_to_slice(value, &mut md5).ok().map(|()| md5)
+    });
+    ObjectHead {
+        size,
+        content_type: content_type.to_owned(),
+        md5,
+        sha256: entry(SHA256).cloned(),
+        source_name: text(SOURCE_NAME),
+        drive_id: text(DRIVE_ID),
+    }
+}
+
+/// Percent-encodes as many whole characters as fit.
+fn encode_text(text: &str) -> String {
+    let mut encoded = String::new();
+    let mut buffer = [0; 4];
+    for character in text.chars() {
+        let start = encoded.len();
+        encoded.extend(utf8_percent_encode(
+            character.encode_utf8(&mut buffer),
+            ENCODED,
+        ));
+        if encoded.len() > LONGEST {
+            encoded.truncate(start);
+            break;
+        }
+    }
+    encoded
+}
+
+fn decode_text(value: &str) -> String {
+    percent_decode_str(value).decode_utf8_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_name_becomes_a_short_visible_ascii_header(name in ".{0,300}") {
+            let encoded = encode_text(&name);
+            prop_assert!(encoded.len() <= LONGEST);
+            prop_assert!(encoded.bytes().all(|b| b.is_ascii_graphic()));
+            prop_assert!(name.starts_with(&decode_text(&encoded)));
+            if name.len() * 3 <= LONGEST {
+                prop_assert_eq!(decode_text(&encoded), name);
+            }
+        }
+    }
+}
