@@ -1,0 +1,243 @@
+//! The read model: a pure fold of events, the tables it is kept in, and the queries on them.
+//!
+//! [`fold::State`] turns events into rows and does no I/O. [`ReadModel`] keeps those rows in a
+//! database: one projector folds batches of events into it, any number of readers ask it.
+
+mod error;
+pub mod fold;
+mod image;
+mod import;
+mod item;
+mod query;
+mod sqlite;
+mod table;
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use contracts::{Cause, Event, FileId, ImportId};
+
+pub use error::ReadModelError;
+pub use image::{Image, ImageRow};
+pub use import::{ImportRow, ImportStatus};
+pub use item::{Item, ItemState, Reason, fold_item};
+pub use query::{
+    FailedItem, FailureGroup, FailureSample, Folded, ImagesQuery, ImportsQuery, MAX_PER_PAGE,
+    MAX_SEARCH_CHARS, Paged, ProviderStatistics,
+};
+pub use sqlite::Sqlite;
+
+/// What every operation of the read model may fail with.
+pub type Result<T, E = ReadModelError> = std::result::Result<T, E>;
+
+/// The read model in one of the databases it can be kept in. Clones share their connections.
+///
+/// Every operation may answer [`ReadModelError::Unavailable`] and [`ReadModelError::Corrupt`];
+/// every query may also answer [`ReadModelError::NotReady`] until the projector has made the
+/// tables, and [`ReadModelError::Newer`] when a newer release made them.
+#[derive(Clone, Debug)]
+pub enum ReadModel {
+    /// In one `SQLite` file.
+    Sqlite(Sqlite),
+}
+
+impl ReadModel {
+    /// Open the file for folding: makes it and its folder if need be and brings its tables up to
+    /// date. Several processes may do so at once.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Newer`] if a newer release made the tables.
+    pub async fn open_sqlite(path: &Path) -> Result<Self> {
+        Sqlite::open(path).await.map(Self::Sqlite)
+    }
+
+    /// A handle that only reads. Nothing is opened yet, and the file need not exist.
+    #[must_use]
+    pub fn open_sqlite_read_only(path: &Path) -> Self {
+        Self::Sqlite(Sqlite::read_only(path))
+    }
+
+    /// The sequence of the last event folded under `name`; 0 if none was.
+    ///
+    /// # Errors
+    /// As every query.
+    pub async fn checkpoint(&self, name: &str) -> Result<u64> {
+        match self {
+            Self::Sqlite(store) => store.checkpoint(name).await,
+        }
+    }
+
+    /// Fold `events`, each with its sequence in the stream and in its order, and move the checkpoint
+    /// `name` from `expected` to `new_checkpoint`, all in one transaction. Events up to `expected`
+    /// are passed over. A caller that stops waiting does not know whether the fold happened and must
+    /// read the checkpoint.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Fenced`] if the checkpoint is not at `expected`, and
+    /// [`ReadModelError::ReadOnly`] on a handle that only reads. After any error nothing was changed,
+    /// but after [`ReadModelError::Unavailable`] read the checkpoint before folding again.
+    pub async fn fold(
+        &self,
+        name: &str,
+        expected: u64,
+        events: Vec<(u64, Event)>,
+        new_checkpoint: u64,
+    ) -> Result<Folded> {
+        match self {
+            Self::Sqlite(store) => store.fold(name, expected, events, new_checkpoint).await,
+        }
+    }
+
+    /// One import.
+    ///
+    /// # Errors
+    /// As every query.
+    pub async fn import(&self, id: &ImportId) -> Result<Option<ImportRow>> {
+        match self {
+            Self::Sqlite(store) => store.import(id).await,
+        }
+    }
+
+    /// Imports, the newest first.
+    ///
+    /// # Errors
+    /// As every query.
+    pub async fn imports(&self, query: ImportsQuery) -> Result<Paged<ImportRow>> {
+        match self {
+            Self::Sqlite(store) => store.imports(query).await,
+        }
+    }
+
+    /// The images that an import stored last, the latest first.
+    ///
+    /// # Errors
+    /// As every query.
+    pub async fn latest_images(&self, import: &ImportId, limit: u32) -> Result<Vec<ImageRow>> {
+        match self {
+            Self::Sqlite(store) => store.latest_images(import, limit).await,
+        }
+    }
+
+    /// Images, the newest first.
+    ///
+    /// # Errors
+    /// As every query.
+    pub async fn images(&self, query: ImagesQuery) -> Result<Paged<ImageRow>> {
+        match self {
+            Self::Sqlite(store) => store.images(query).await,
+        }
+    }
+
+    /// One image, by the number the API knows it by.
+    ///
+    /// # Errors
+    /// As every query.
+    pub async fn image(&self, id: i64) -> Result<Option<ImageRow>> {
+        match self {
+            Self::Sqlite(store) => store.image(id).await,
+        }
+    }
+
+    /// Every image, the newest first, a bounded number at a time. Images stored after the first read
+    /// are not among them.
+    #[must_use]
+    pub fn all_images(&self) -> AllImages {
+        AllImages {
+            model: self.clone(),
+            older_than: i64::MAX,
+            ready: Vec::new().into_iter(),
+        }
+    }
+
+    /// What is stored at each provider.
+    ///
+    /// # Errors
+    /// As every query.
+    pub async fn statistics(&self) -> Result<Vec<ProviderStatistics>> {
+        match self {
+            Self::Sqlite(store) => store.statistics().await,
+        }
+    }
+
+    /// Why entries of an import failed, the most frequent cause first.
+    ///
+    /// # Errors
+    /// As every query.
+    pub async fn failures(&self, import: &ImportId) -> Result<Vec<FailureGroup>> {
+        match self {
+            Self::Sqlite(store) => store.failures(import).await,
+        }
+    }
+
+    /// Failed entries of an import, in the order of their ids, from the one after `after` on.
+    ///
+    /// # Errors
+    /// As every query.
+    pub async fn failed_items(
+        &self,
+        import: &ImportId,
+        cause: Option<Cause>,
+        after: Option<&FileId>,
+        limit: u32,
+    ) -> Result<Vec<FailedItem>> {
+        match self {
+            Self::Sqlite(store) => store.failed_items(import, cause, after, limit).await,
+        }
+    }
+
+    /// Entries of an import, in the order of their ids, from the one after `after` on.
+    ///
+    /// # Errors
+    /// As every query.
+    pub async fn items(
+        &self,
+        import: &ImportId,
+        after: Option<&FileId>,
+        limit: u32,
+    ) -> Result<Vec<Item>> {
+        match self {
+            Self::Sqlite(store) => store.items(import, after, limit).await,
+        }
+    }
+
+    /// Of these files, each with its [`contracts::SourceFile::content_tag`], those that are stored
+    /// with the same content.
+    ///
+    /// # Errors
+    /// As every query.
+    pub async fn imported_unchanged(&self, files: &[(FileId, String)]) -> Result<HashSet<FileId>> {
+        match self {
+            Self::Sqlite(store) => store.imported_unchanged(files).await,
+        }
+    }
+}
+
+/// Every image, one after the other; see [`ReadModel::all_images`].
+#[derive(Debug)]
+pub struct AllImages {
+    model: ReadModel,
+    older_than: i64,
+    ready: std::vec::IntoIter<ImageRow>,
+}
+
+impl AllImages {
+    /// The next image; `None` after the last. After an error the same image is asked for again.
+    ///
+    /// # Errors
+    /// As every query.
+    pub async fn next(&mut self) -> Result<Option<ImageRow>> {
+        if let Some(row) = self.ready.next() {
+            self.older_than = row.id;
+            return Ok(Some(row));
+        }
+        let batch = match &self.model {
+            ReadModel::Sqlite(store) => store.images_before(self.older_than).await?,
+        };
+        self.ready = batch.into_iter();
+        let row = self.ready.next();
+        if let Some(row) = &row {
+            self.older_than = row.id;
+        }
+        Ok(row)
+    }
+}

@@ -1,0 +1,67 @@
+//! The read model in one `SQLite` file: WAL, one writer on a thread of its own, a few readers.
+
+mod images;
+mod imports;
+mod readers;
+mod rows;
+mod schema;
+mod write;
+mod writer;
+
+#[cfg(test)]
+mod plans;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use contracts::Event;
+
+use crate::{Folded, ReadModelError, Result};
+use readers::Readers;
+use writer::{Batch, Writer};
+
+/// How long a statement waits for another connection's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The `SQLite` store; use it through [`crate::ReadModel`].
+#[derive(Clone, Debug)]
+pub struct Sqlite {
+    readers: Arc<Readers>,
+    writer: Option<Writer>,
+}
+
+impl Sqlite {
+    pub(crate) async fn open(path: &Path) -> Result<Self> {
+        let writer = Writer::start(path.to_owned()).await?;
+        Ok(Self {
+            readers: Readers::new(path),
+            writer: Some(writer),
+        })
+    }
+
+    pub(crate) fn read_only(path: &Path) -> Self {
+        Self {
+            readers: Readers::new(path),
+            writer: None,
+        }
+    }
+
+    pub(crate) async fn fold(
+        &self,
+        name: &str,
+        expected: u64,
+        events: Vec<(u64, Event)>,
+        new_checkpoint: u64,
+    ) -> Result<Folded> {
+        let writer = self.writer.as_ref().ok_or(ReadModelError::ReadOnly)?;
+        writer
+            .fold(Batch {
+                name: name.to_owned(),
+                expected,
+                events,
+                new_checkpoint,
+            })
+            .await
+    }
+}

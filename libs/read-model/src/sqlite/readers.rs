@@ -1,0 +1,71 @@
+//! A few read-only connections, opened when they are first needed.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use super::schema::{open_reader, unavailable};
+use crate::Result;
+
+/// Connections at most; further queries wait for one.
+const READERS: usize = 4;
+
+#[derive(Debug)]
+pub(super) struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    slots: Arc<Semaphore>,
+}
+
+impl Readers {
+    pub(super) fn new(path: &Path) -> Arc<Self> {
+        Arc::new(Self {
+            path: path.to_owned(),
+            idle: Mutex::new(Vec::new()),
+            slots: Arc::new(Semaphore::new(READERS)),
+        })
+    }
+
+    /// Run `query` on a thread that may block; all its statements see one state of the database.
+    pub(super) async fn read<T, Q>(self: &Arc<Self>, query: Q) -> Result<T>
+    where
+        T: Send + 'static,
+        Q: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let slot = Arc::clone(&self.slots)
+            .acquire_owned()
+            .await
+            .map_err(unavailable)?;
+        let readers = Arc::clone(self);
+        let answer = spawn_blocking(move || {
+            let answer = readers.run(query);
+            drop(slot);
+            answer
+        });
+        answer.await.map_err(unavailable)?
+    }
+
+    /// A connection that has failed is not used again.
+    fn run<T>(&self, query: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => open_reader(&self.path)?,
+        };
+        let snapshot = connection.unchecked_transaction()?;
+        let answer = query(&snapshot)?;
+        snapshot.finish()?;
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(connection);
+        Ok(answer)
+    }
+}

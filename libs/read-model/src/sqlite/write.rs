@@ -1,0 +1,267 @@
+//! One fold: load what the batch touches, fold it in memory, write back what changed.
+
+use std::collections::HashMap;
+
+use contracts::{Event, EventBody, FileId, ImportId};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Statement, Transaction, params};
+
+use super::rows::{
+    IMAGE, IMPORT, ITEM, STATISTICS, image, import, item, json, millis, number, statistics,
+};
+use super::writer::Batch;
+use crate::fold::State;
+use crate::item::Item;
+use crate::{Folded, Image, ImportRow, ReadModelError, Result};
+
+pub(super) fn fold(connection: &mut Connection, batch: &Batch) -> Result<Folded> {
+    let transaction = connection.transaction()?;
+    move_checkpoint(&transaction, batch)?;
+
+    let new = batch
+        .events
+        .iter()
+        .filter(|(sequence, _)| *sequence > batch.expected);
+    let events: Vec<&Event> = new.map(|(_, event)| event).collect();
+    let mut state = load(&transaction, &events)?;
+    let finished_before: HashMap<_, _> = state
+        .imports()
+        .map(|import| (import.id.clone(), import.finished_at))
+        .collect();
+    for event in &events {
+        state.apply(event);
+    }
+    write(&transaction, &state)?;
+    transaction.commit()?;
+
+    let newly_finished = |import: &&ImportRow| {
+        import.status.is_final()
+            && finished_before.get(&import.id).copied().flatten() != import.finished_at
+    };
+    Ok(Folded {
+        events: events.len() as u64,
+        finished: state.imports().filter(newly_finished).cloned().collect(),
+    })
+}
+
+fn move_checkpoint(transaction: &Transaction<'_>, batch: &Batch) -> Result<()> {
+    let Batch {
+        name,
+        expected,
+        new_checkpoint,
+        ..
+    } = batch;
+    transaction
+        .prepare_cached("INSERT OR IGNORE INTO checkpoints (name, seq) VALUES (?1, 0)")?
+        .execute([name])?;
+    let moved = transaction
+        .prepare_cached("UPDATE checkpoints SET seq = ?3 WHERE name = ?1 AND seq = ?2")?
+        .execute(params![name, number(*expected), number(*new_checkpoint)])?;
+    if moved == 0 {
+        return Err(ReadModelError::Fenced {
+            name: name.clone(),
+            expected: *expected,
+        });
+    }
+    Ok(())
+}
+
+fn load(transaction: &Transaction<'_>, events: &[&Event]) -> Result<State> {
+    let mut loader = Loader::new(transaction)?;
+    for event in events {
+        let id = &event.import_id;
+        loader.import(id)?;
+        match &event.body {
+            EventBody::ImportListed {
+                queued, skipped, ..
+            } => {
+                for entry in queued
+                    .iter()
+                    .chain(skipped.iter().map(|entry| &entry.item_id))
+                {
+                    loader.item(id, entry)?;
+                }
+            }
+            EventBody::ImageImported { file, .. } => {
+                loader.item(id, &file.item_id)?;
+                loader.image(&file.id)?;
+            }
+            EventBody::ImageSkipped { file, .. } => loader.item(id, &file.item_id)?,
+            EventBody::ImageRetrying { item_id, .. } => loader.item(id, item_id)?,
+            EventBody::ImageFailed { task, .. } => loader.item(id, &task.file.item_id)?,
+            EventBody::ImageDeleted { file_id, .. } => loader.image(file_id)?,
+            _ => {}
+        }
+    }
+    Ok(loader.state)
+}
+
+struct Loader<'t> {
+    state: State,
+    imports: CachedStatement<'t>,
+    items: CachedStatement<'t>,
+    images: CachedStatement<'t>,
+}
+
+impl<'t> Loader<'t> {
+    fn new(transaction: &'t Transaction<'_>) -> Result<Self> {
+        let mut state = State::default();
+        let mut all = transaction.prepare_cached(STATISTICS)?;
+        for row in all.query_map([], statistics)? {
+            let row = row?;
+            state.statistics.load(row.provider.clone(), row);
+        }
+        Ok(Self {
+            state,
+            imports: transaction.prepare_cached(IMPORT)?,
+            items: transaction.prepare_cached(ITEM)?,
+            images: transaction.prepare_cached(IMAGE)?,
+        })
+    }
+
+    fn import(&mut self, id: &ImportId) -> Result<()> {
+        if self.state.imports.get(id).is_none()
+            && let Some(row) = self.imports.query_row([id.as_str()], import).optional()?
+        {
+            self.state.imports.load(id.clone(), row);
+        }
+        Ok(())
+    }
+
+    fn item(&mut self, id: &ImportId, entry: &FileId) -> Result<()> {
+        let key = [id.as_str(), entry.as_str()];
+        if let Some(row) = self.items.query_row(key, item).optional()? {
+            self.state.items.load((id.clone(), entry.clone()), row);
+        }
+        Ok(())
+    }
+
+    fn image(&mut self, file: &FileId) -> Result<()> {
+        if let Some(row) = self.images.query_row([file.as_str()], image).optional()? {
+            self.state.images.load(file.clone(), row.image);
+        }
+        Ok(())
+    }
+}
+
+const SAVE_STATISTICS: &str =
+    "INSERT OR REPLACE INTO statistics (provider, images, bytes) VALUES (?1, ?2, ?3)";
+const SAVE_IMPORT: &str = "INSERT OR REPLACE INTO imports
+     (id, status, folder, folder_name, prefix, requested_by, recursive, skip_unchanged, total,
+      imported, skipped, failed, retrying, bytes, listing_completed, pages, cause, message,
+      created_at, started_at, finished_at, last_event_at)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+             ?20, ?21, ?22)";
+const SAVE_ITEM: &str = "INSERT OR REPLACE INTO import_items
+     (import_id, item_id, file_id, state, run, attempt, name, size, cause, message, task,
+      updated_at)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+/// Not REPLACE, which would give the row another id.
+const SAVE_IMAGE: &str = "INSERT INTO images
+     (google_drive_id, name, name_search, path, size, mime_type, provider, bucket, object_key, md5,
+      sha256, content_tag, width, height, modified_time, import_id, created_at, updated_at)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+     ON CONFLICT (google_drive_id) DO UPDATE SET
+       name = excluded.name, name_search = excluded.name_search, path = excluded.path,
+       size = excluded.size, mime_type = excluded.mime_type, provider = excluded.provider,
+       bucket = excluded.bucket, object_key = excluded.object_key, md5 = excluded.md5,
+       sha256 = excluded.sha256, content_tag = excluded.content_tag, width = excluded.width,
+       height = excluded.height, modified_time = excluded.modified_time,
+       import_id = excluded.import_id, created_at = excluded.created_at,
+       updated_at = excluded.updated_at";
+const DELETE_IMAGE: &str = "DELETE FROM images WHERE google_drive_id = ?1";
+
+fn write(transaction: &Transaction<'_>, state: &State) -> Result<()> {
+    let mut save = transaction.prepare_cached(SAVE_STATISTICS)?;
+    for row in state.statistics.changes().filter_map(|(_, row)| row) {
+        save.execute(params![row.provider, number(row.images), number(row.bytes)])?;
+    }
+    let mut save = transaction.prepare_cached(SAVE_IMPORT)?;
+    for row in state.imports.changes().filter_map(|(_, row)| row) {
+        save_import(&mut save, row)?;
+    }
+    let mut save = transaction.prepare_cached(SAVE_ITEM)?;
+    for ((import, _), row) in state.items.changes() {
+        if let Some(row) = row {
+            save_item(&mut save, import, row)?;
+        }
+    }
+    let mut save = transaction.prepare_cached(SAVE_IMAGE)?;
+    let mut delete = transaction.prepare_cached(DELETE_IMAGE)?;
+    for (file, row) in state.images.changes() {
+        match row {
+            Some(row) => save_image(&mut save, row)?,
+            None => _ = delete.execute([file.as_str()])?,
+        }
+    }
+    Ok(())
+}
+
+fn save_import(save: &mut Statement<'_>, row: &ImportRow) -> Result<()> {
+    save.execute(params![
+        row.id.as_str(),
+        row.status.code(),
+        row.folder,
+        row.folder_name,
+        row.prefix.as_str(),
+        row.requested_by,
+        row.recursive,
+        row.skip_unchanged,
+        number(row.total),
+        number(row.imported),
+        number(row.skipped),
+        number(row.failed),
+        number(row.retrying),
+        number(row.bytes),
+        row.listing_completed,
+        number(row.pages),
+        row.cause.map(contracts::Cause::code),
+        row.message,
+        millis(row.created_at),
+        row.started_at.map(millis),
+        row.finished_at.map(millis),
+        millis(row.last_event_at),
+    ])?;
+    Ok(())
+}
+
+fn save_item(save: &mut Statement<'_>, import: &ImportId, row: &Item) -> Result<()> {
+    save.execute(params![
+        import.as_str(),
+        row.item_id.as_str(),
+        row.file_id.as_ref().map(FileId::as_str),
+        row.state.code(),
+        row.run,
+        row.attempt,
+        row.name,
+        row.size.map(number),
+        row.reason.map(crate::Reason::code),
+        row.message,
+        row.task.as_ref().map(json).transpose()?,
+        millis(row.updated_at),
+    ])?;
+    Ok(())
+}
+
+fn save_image(save: &mut Statement<'_>, row: &Image) -> Result<()> {
+    save.execute(params![
+        row.google_drive_id.as_str(),
+        row.name,
+        row.name.to_lowercase(),
+        row.path,
+        number(row.size),
+        row.mime_type,
+        row.provider,
+        row.bucket,
+        row.object_key,
+        row.md5,
+        row.sha256,
+        row.content_tag,
+        row.width,
+        row.height,
+        row.modified_time.map(millis),
+        row.import_id.as_str(),
+        millis(row.created_at),
+        millis(row.updated_at),
+    ])?;
+    Ok(())
+}

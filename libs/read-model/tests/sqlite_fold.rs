@@ -1,0 +1,301 @@
+//! Folding into SQLite: it equals the pure fold, the fence holds, and readers are not in the way.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod common;
+
+use std::collections::{BTreeMap, HashMap};
+
+use common::{
+    PROJECTOR, accepted, deleted, event, failed, file_id, file_in, fold, import_failed, import_id,
+    imported, imported_as, listed, listing_completed, model, object, retrying, seconds, skipped,
+    source,
+};
+use contracts::{Cause, Event, EventBody};
+use proptest::prelude::*;
+use read_model::fold::State;
+use read_model::{Image, ImagesQuery, ImportStatus, ReadModel, ReadModelError};
+
+const IMPORTS: [&str; 2] = ["one", "two"];
+
+fn any_body() -> impl Strategy<Value = EventBody> {
+    let item = (0..5u8).prop_map(|n| format!("item{n}"));
+    let cause = prop_oneof![
+        Just(Cause::NetworkError),
+        Just(Cause::NotAnImage),
+        Just(Cause::Unknown)
+    ];
+    let image = (item.clone(), 0..3u8, 0..2u8, 1..3u32, 0..5000u64).prop_map(
+        |(item, file, place, run, size)| {
+            let mut source = source(&item);
+            source.id = file_id(&format!("file{file}"));
+            source.name = format!("Ünï\u{1F4F7}\n{item}");
+            let mut object = object(&format!("key{place}"), size);
+            object.provider = ["aws", "azure"][usize::from(place)].to_owned();
+            imported_as(source, object, run)
+        },
+    );
+    let page = (
+        1..4u64,
+        prop::collection::vec(0..8u8, 0..6),
+        prop::collection::vec(0..8u8, 0..3),
+    );
+    let page = page.prop_map(|(page, queued, skipped)| {
+        let names = |numbers: &[u8]| numbers.iter().map(|n| format!("item{n}")).collect();
+        let (queued, skipped): (Vec<String>, Vec<String>) = (names(&queued), names(&skipped));
+        listed(page, &queued, &skipped)
+    });
+    prop_oneof![
+        8 => image,
+        4 => page,
+        2 => (item.clone(), 1..3u32).prop_map(|(item, run)| skipped(&item, run)),
+        3 => (item.clone(), 1..3u32, 1..4u32).prop_map(|(item, run, n)| retrying(&item, run, n)),
+        3 => (item, 1..3u32, cause).prop_map(|(item, run, cause)| failed(&item, run, cause)),
+        1 => Just(accepted()),
+        1 => (1..4u64).prop_map(listing_completed),
+        1 => Just(EventBody::ImportPaused {}),
+        1 => Just(EventBody::ImportResumed {}),
+        1 => prop_oneof![
+            Just(EventBody::ImportCancelled {}),
+            Just(import_failed(Cause::FolderNotFound))
+        ],
+        2 => (0..3u8, 0..2u8).prop_map(|(n, k)| deleted(&format!("file{n}"), &format!("key{k}"))),
+    ]
+}
+
+fn any_history() -> impl Strategy<Value = Vec<Event>> {
+    let step = (0..IMPORTS.len(), 0..10_000u64, any_body());
+    prop::collection::vec(step, 0..80).prop_map(|steps| {
+        let event = |(import, at, body)| event(&import_id(IMPORTS[import]), seconds(at), body);
+        steps.into_iter().map(event).collect()
+    })
+}
+
+async fn assert_equal(model: &ReadModel, state: &State) {
+    for id in IMPORTS.map(import_id) {
+        assert_eq!(model.import(&id).await.unwrap().as_ref(), state.import(&id));
+        let mut expected: Vec<_> = state
+            .items()
+            .filter(|(import, _)| **import == id)
+            .map(|(_, item)| item.clone())
+            .collect();
+        expected.sort_by(|a, b| a.item_id.cmp(&b.item_id));
+        assert_eq!(model.items(&id, None, 1000).await.unwrap(), expected);
+    }
+    let mut stored: HashMap<_, Image> = HashMap::new();
+    let mut all = model.all_images();
+    while let Some(row) = all.next().await.unwrap() {
+        stored.insert(row.image.google_drive_id.clone(), row.image);
+    }
+    let expected: HashMap<_, _> = state
+        .images()
+        .map(|image| (image.google_drive_id.clone(), image.clone()))
+        .collect();
+    assert_eq!(stored, expected);
+    let by_provider = |rows: Vec<read_model::ProviderStatistics>| -> BTreeMap<_, _> {
+        rows.into_iter()
+            .map(|row| (row.provider, (row.images, row.bytes)))
+            .collect()
+    };
+    assert_eq!(
+        by_provider(model.statistics().await.unwrap()),
+        by_provider(state.statistics().cloned().collect())
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn folding_into_sqlite_equals_the_pure_fold(
+        history in any_history(),
+        sizes in prop::collection::vec(1..20usize, 1..20),
+    ) {
+        let mut state = State::default();
+        history.iter().for_each(|event| state.apply(event));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let (model, _folder) = model().await;
+            let mut rest: Vec<(u64, Event)> = (1..).zip(history).collect();
+            let (mut checkpoint, mut sizes) = (0, sizes.into_iter().cycle());
+            while !rest.is_empty() {
+                let size = sizes.next().unwrap().min(rest.len());
+                let batch: Vec<_> = rest.drain(..size).collect();
+                let to = batch.last().unwrap().0;
+                model.fold(PROJECTOR, checkpoint, batch, to).await.unwrap();
+                checkpoint = to;
+            }
+            assert_equal(&model, &state).await;
+        });
+    }
+}
+
+#[tokio::test]
+async fn the_same_batch_again_is_refused_and_changes_nothing() {
+    let (model, _folder) = model().await;
+    let one = import_id("one");
+    let batch = vec![(7, event(&one, seconds(1), imported("a", 1)))];
+    model.fold(PROJECTOR, 0, batch.clone(), 9).await.unwrap();
+    let before = model.import(&one).await.unwrap();
+
+    let again = model.fold(PROJECTOR, 0, batch, 9).await;
+    assert!(
+        matches!(again, Err(ReadModelError::Fenced { expected: 0, .. })),
+        "{again:?}"
+    );
+    assert_eq!(model.import(&one).await.unwrap(), before);
+    assert_eq!(model.checkpoint(PROJECTOR).await.unwrap(), 9);
+    assert_eq!(model.checkpoint("another").await.unwrap(), 0);
+
+    let folded = vec![(9, event(&one, seconds(2), imported("b", 1)))];
+    let passed_over = model.fold(PROJECTOR, 9, folded, 10).await.unwrap();
+    assert_eq!(passed_over.events, 0);
+    assert_eq!(model.import(&one).await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn of_two_writers_one_is_fenced_for_every_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = import_id("one");
+    let writers = [
+        ReadModel::open_sqlite(&file_in(&folder)).await.unwrap(),
+        ReadModel::open_sqlite(&file_in(&folder)).await.unwrap(),
+    ];
+    let mut fenced = 0;
+    for round in 0..20 {
+        let batch = || {
+            vec![(
+                round + 1,
+                event(&one, seconds(1), imported(&format!("i{round}"), 1)),
+            )]
+        };
+        let (a, b) = tokio::join!(
+            writers[0].fold(PROJECTOR, round, batch(), round + 1),
+            writers[1].fold(PROJECTOR, round, batch(), round + 1),
+        );
+        assert!(a.is_ok() ^ b.is_ok(), "{a:?} {b:?}");
+        let lost = a.err().or(b.err()).unwrap();
+        assert!(matches!(lost, ReadModelError::Fenced { .. }), "{lost}");
+        fenced += 1;
+    }
+    assert_eq!(fenced, 20);
+    let import = writers[0].import(&one).await.unwrap().unwrap();
+    assert_eq!((import.total, import.imported), (20, 20));
+}
+
+#[tokio::test]
+async fn a_finished_import_is_told_once() {
+    let (model, _folder) = model().await;
+    let one = import_id("one");
+    let events = |bodies: Vec<EventBody>, from: u64| -> Vec<(u64, Event)> {
+        (from..)
+            .zip(bodies)
+            .map(|(n, body)| (n, event(&one, seconds(n), body)))
+            .collect()
+    };
+    let begun = events(
+        vec![accepted(), listed(1, &["a"], &[]), listing_completed(1)],
+        1,
+    );
+    let folded = model.fold(PROJECTOR, 0, begun, 3).await.unwrap();
+    assert_eq!((folded.events, folded.finished.len()), (3, 0));
+
+    let ended = events(vec![imported("a", 1), imported("a", 1)], 4);
+    let folded = model.fold(PROJECTOR, 3, ended, 5).await.unwrap();
+    assert_eq!(folded.finished.len(), 1);
+    assert_eq!(folded.finished[0].status, ImportStatus::Completed);
+
+    let repeated = events(vec![imported("a", 1)], 6);
+    let folded = model.fold(PROJECTOR, 5, repeated, 6).await.unwrap();
+    assert_eq!((folded.events, folded.finished.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_deleted_and_newly_imported_image_counts_once() {
+    let (model, _folder) = model().await;
+    let one = import_id("one");
+    fold(&model, &one, vec![imported("a", 1)]).await;
+    fold(&model, &one, vec![deleted("a", "a/b/a"), imported("a", 1)]).await;
+    let statistics = model.statistics().await.unwrap();
+    assert_eq!((statistics[0].images, statistics[0].bytes), (1, 1000));
+    assert_eq!(
+        model
+            .images(ImagesQuery::default())
+            .await
+            .unwrap()
+            .items
+            .len(),
+        1
+    );
+    fold(&model, &one, vec![deleted("a", "a/b/a")]).await;
+    assert_eq!(
+        model
+            .images(ImagesQuery::default())
+            .await
+            .unwrap()
+            .items
+            .len(),
+        0
+    );
+    assert_eq!(model.statistics().await.unwrap()[0].images, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_thousand_images_while_readers_look_on() {
+    const IMAGES: u64 = 50_000;
+    const BATCH: u64 = 500;
+    let (model, folder) = model().await;
+    let one = import_id("one");
+
+    let reader = ReadModel::open_sqlite_read_only(&file_in(&folder));
+    let readers = (0..3).map(|_| {
+        let (reader, one) = (reader.clone(), one.clone());
+        tokio::spawn(async move {
+            let (mut looks, mut last) = (0, 0);
+            while last < IMAGES {
+                let imported = reader
+                    .import(&one)
+                    .await
+                    .unwrap()
+                    .map_or(0, |row| row.imported);
+                let page = reader.images(ImagesQuery::default()).await.unwrap();
+                assert!(imported >= last, "a counter went back");
+                assert!(imported.is_multiple_of(BATCH), "half a batch was seen");
+                assert!(page.total >= imported, "the later of two looks shows less");
+                last = imported;
+                looks += 1;
+            }
+            looks
+        })
+    });
+    let readers: Vec<_> = readers.collect();
+
+    for first in (1..=IMAGES).step_by(usize::try_from(BATCH).unwrap()) {
+        let image = |n: u64| {
+            let id = format!("1AbC_{:016x}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            (n, event(&one, seconds(n), imported(&id, 1)))
+        };
+        let batch: Vec<_> = (first..first + BATCH).map(image).collect();
+        model
+            .fold(PROJECTOR, first - 1, batch, first + BATCH - 1)
+            .await
+            .unwrap();
+    }
+    for looks in readers {
+        assert!(looks.await.unwrap() > 0);
+    }
+
+    drop(model);
+    let model = ReadModel::open_sqlite(&file_in(&folder)).await.unwrap();
+    assert_eq!(model.checkpoint(PROJECTOR).await.unwrap(), IMAGES);
+    let import = model.import(&one).await.unwrap().unwrap();
+    assert_eq!((import.total, import.imported), (IMAGES, IMAGES));
+    assert_eq!(import.bytes, IMAGES * 1000);
+    let (mut all, mut count, mut last) = (model.all_images(), 0, i64::MAX);
+    while let Some(row) = all.next().await.unwrap() {
+        assert!(row.id < last);
+        last = row.id;
+        count += 1;
+    }
+    assert_eq!(count, IMAGES);
+}
