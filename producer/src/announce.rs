@@ -1,0 +1,19 @@
+//! Publishing a producer's events.
+
+use contracts::{Event, EventBody, ImportId, subjects};
+use jetstream::Nats;
+
+/// Publish `body`. `page` is how many pages were published before or with it: it tells events of one
+/// kind apart, so that a repetition within the duplicate window is stored once.
+pub(crate) async fn event(
+    nats: &Nats,
+    import: &ImportId,
+    page: u64,
+    body: EventBody,
+) -> anyhow::Result<()> {
+    let subject = subjects::event(import, body.kind());
+    let message_id = format!("{import}.{}.{page}", body.kind());
+    let payload = contracts::encode(&Event::now(import.clone(), body))?;
+    nats.publish(subject, &message_id, payload.into()).await?;
+    Ok(())
+}

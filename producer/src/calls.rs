@@ -1,0 +1,144 @@
+//! Calls to Drive: paced, counted, and patient while Drive is away.
+
+use std::future::Future;
+use std::sync::{MutexGuard, PoisonError};
+
+use drive::{DriveError, Entry, ErrorKind, Folder, FolderRef, Page, cost};
+use runtime::backoff::Reconnect;
+
+use crate::Producer;
+use crate::checkpoint::FolderNode;
+
+/// Answers that make no sense before a single item is held to be the reason.
+const SENSELESS_ANSWERS: u32 = 5;
+
+/// Held while something is asked of Drive: the process then takes its part of the quota.
+struct Busy<'a>(&'a Producer);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        let mut calls = self.0.calls();
+        *calls -= 1;
+        self.0.activity.set_busy(*calls > 0);
+    }
+}
+
+impl Producer {
+    fn busy(&self) -> Busy<'_> {
+        let mut calls = self.calls();
+        *calls += 1;
+        self.activity.set_busy(true);
+        Busy(self)
+    }
+
+    fn calls(&self) -> MutexGuard<'_, usize> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Look up the import's folder. Wrong credentials are an answer here: nothing has begun yet, and
+    /// whoever asked should know at once.
+    pub(crate) async fn look_up(&self, folder: &FolderRef) -> Result<Folder, DriveError> {
+        let refused = |error: &DriveError, _| error.kind() == ErrorKind::Credentials;
+        self.patiently("get", cost::GET, refused, || self.drive.folder(folder))
+            .await
+    }
+
+    /// One page of a folder.
+    pub(crate) async fn list_page(
+        &self,
+        folder: &FolderNode,
+        token: Option<&str>,
+    ) -> Result<Page, DriveError> {
+        let folder = Folder {
+            id: folder.id.clone(),
+            name: String::new(),
+            resource_key: folder.resource_key.clone(),
+            drive_id: folder.drive_id.clone(),
+        };
+        let never = |_: &DriveError, _| false;
+        self.patiently("list", cost::LIST, never, || {
+            self.drive.list(&folder, token)
+        })
+        .await
+    }
+
+    /// What a shortcut points to. Metadata that makes no sense, time after time, is the target's
+    /// own: it must not hold up the import.
+    pub(crate) async fn target(&self, shortcut: &drive::Shortcut) -> Result<Entry, DriveError> {
+        let key = shortcut.target_resource_key.as_deref();
+        let senseless = |error: &DriveError, tries| {
+            matches!(error, DriveError::Protocol(_)) && tries >= SENSELESS_ANSWERS
+        };
+        self.patiently("get", cost::GET, senseless, || {
+            self.drive.file(&shortcut.target_id, key)
+        })
+        .await
+    }
+
+    /// Call until there is an answer. What may pass (faults, outages, wrong credentials) is waited
+    /// out unless `give_up`, told the error and the number of tries, says otherwise; the caller's
+    /// lease is heartbeaten meanwhile.
+    async fn patiently<T, F, Fut>(
+        &self,
+        call: &str,
+        units: u32,
+        give_up: impl Fn(&DriveError, u32) -> bool,
+        make: F,
+    ) -> Result<T, DriveError>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, DriveError>>,
+    {
+        let _busy = self.busy();
+        let mut pause = Reconnect::default();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let permit = self.breaker.admit().await;
+            self.quota.acquire(units).await;
+            let result = make().await;
+            let outcome = match &result {
+                Ok(_) => "ok",
+                Err(error) => match error.kind() {
+                    ErrorKind::Retry { .. } => "retry",
+                    ErrorKind::Throttled { .. } => "throttled",
+                    ErrorKind::Outage => "outage",
+                    ErrorKind::Credentials => "credentials",
+                    ErrorKind::Item | ErrorKind::Page => "refused",
+                },
+            };
+            self.metrics
+                .drive_requests
+                .with_label_values(&[call, outcome])
+                .inc();
+            let error = match result {
+                Ok(value) => {
+                    self.quota.accepted();
+                    permit.answered();
+                    return Ok(value);
+                }
+                Err(error) => error,
+            };
+            match error.kind() {
+                ErrorKind::Item | ErrorKind::Page => {
+                    permit.answered();
+                    return Err(error);
+                }
+                // The permit is dropped without a word: this neither opens nor closes the breaker.
+                _ if give_up(&error, tries) => return Err(error),
+                ErrorKind::Credentials | ErrorKind::Outage => permit.away(&error.to_string()),
+                ErrorKind::Throttled { after } => {
+                    permit.answered();
+                    self.quota.throttled(after);
+                    tracing::info!(call, error = %error, "Drive throttles; slowing down");
+                    tokio::time::sleep(pause.next_delay().max(after.unwrap_or_default())).await;
+                }
+                ErrorKind::Retry { after } => {
+                    permit.answered();
+                    tracing::warn!(call, error = %error, "Drive failed to answer; asking again");
+                    tokio::time::sleep(pause.next_delay().max(after.unwrap_or_default())).await;
+                }
+            }
+        }
+    }
+}

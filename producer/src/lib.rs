@@ -1,0 +1,114 @@
+//! Lists Drive folders and publishes one task per image.
+//!
+//! A held delivery of the `IMPORTS` stream is the lease on an import: it is heartbeaten while the
+//! folder is listed, and a dead producer's import is delivered to another one, which goes on from
+//! the last checkpoint.
+
+mod announce;
+mod calls;
+mod checkpoint;
+mod config;
+mod entries;
+mod listing;
+mod metrics;
+mod request;
+mod sort;
+mod window;
+
+use std::sync::{Arc, Mutex};
+
+use contracts::streams;
+use drive::Drive;
+use jetstream::consume::{self, Options};
+use jetstream::presence::{self, Activity};
+use jetstream::{Nats, topology};
+use read_model::ReadModel;
+use runtime::{Breaker, Quota, Service};
+
+pub use config::Config;
+use metrics::Metrics;
+
+/// What every import of this process shares.
+struct Producer {
+    nats: Nats,
+    drive: Drive,
+    /// Read only, for `skip_unchanged`.
+    read_model: ReadModel,
+    quota: Quota,
+    activity: Activity,
+    /// Calls to Drive under way, or waiting for their part of the quota.
+    calls: Mutex<usize>,
+    breaker: Breaker,
+    service: Service,
+    metrics: Metrics,
+    window: u64,
+}
+
+/// Run until `service.stop`.
+///
+/// # Errors
+/// When the settings cannot work, or the NATS topology is not what the code relies on.
+pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
+    let metrics = Metrics::new(&service.registry)?;
+    let Some(nats) =
+        jetstream::connect_when_up(&config.nats, &service.health, &service.stop).await?
+    else {
+        return Ok(());
+    };
+    if !topology::verify_when_there(&nats, &service.health, &service.stop).await? {
+        return Ok(());
+    }
+    let producer = Arc::new(Producer {
+        drive: Drive::new(config.drive)?,
+        read_model: ReadModel::open_sqlite_read_only(&config.database_path),
+        quota: Quota::new(config.quota),
+        activity: Activity::default(),
+        calls: Mutex::default(),
+        breaker: Breaker::new("drive", service.health.clone()),
+        metrics,
+        window: config.window,
+        service: Service {
+            stop: service.stop.child_token(),
+            ..service.clone()
+        },
+        nats,
+    });
+    let instance = format!("producer-{}", uuid::Uuid::new_v4());
+    let stop = &producer.service.stop;
+    let health = async {
+        let served = runtime::health::serve(
+            config.health_listen,
+            service.health.clone(),
+            service.registry.clone(),
+            stop.clone(),
+        )
+        .await;
+        // Only a port that is taken ends it early; that must show at once, not at the end.
+        stop.cancel();
+        served
+    };
+    let presence = presence::run(
+        &producer.nats,
+        "producer",
+        &instance,
+        &producer.quota,
+        &producer.activity,
+        stop,
+    );
+    let options = Options {
+        concurrency: config.concurrency,
+        grace: config.grace,
+    };
+    let consume = consume::run(
+        &producer.nats,
+        (streams::IMPORTS, streams::PRODUCERS),
+        options,
+        &service.health,
+        stop,
+        || std::future::ready(()),
+        // A request is handed back as soon as `stop` comes, so nothing is left to give up later.
+        |delivery, _| request::handle(Arc::clone(&producer), delivery),
+    );
+    let (health, (), ()) = tokio::join!(health, presence, consume);
+    health
+}

@@ -1,0 +1,194 @@
+//! Listing a folder tree, page by page, each page one atomic batch.
+
+use bytes::Bytes;
+use contracts::{Cause, EventBody, ImportId, ImportRequest, Task, subjects};
+use drive::{DriveError, ErrorKind};
+use jetstream::batch::{self, BatchError, Checkpoint as Checkpointed};
+use runtime::backoff::Reconnect;
+
+use crate::checkpoint::{Checkpoint, FolderNode};
+use crate::{Producer, announce, checkpoint, window};
+
+/// A checkpoint must fit into one message (`max_payload` is 8 MB), its page's event included.
+const MAX_CHECKPOINT_BYTES: usize = 6 << 20;
+
+/// Why listing an import ended early.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    /// Another producer has taken over.
+    Fenced,
+    /// The import cannot go on.
+    Failed {
+        cause: Cause,
+        message: String,
+        /// Pages published before.
+        pages: u64,
+        /// Stream sequence of the checkpoint it got to; 0 if it got to none.
+        sequence: u64,
+    },
+    /// NATS is away or refuses; the import goes on when it is delivered again.
+    Interrupted(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Stopped {
+    fn from(error: E) -> Self {
+        Self::Interrupted(error.into())
+    }
+}
+
+impl Producer {
+    /// List `request`'s folder to the end, from the last checkpoint on.
+    pub(crate) async fn list_import(
+        &self,
+        import: &ImportId,
+        request: &ImportRequest,
+    ) -> Result<(), Stopped> {
+        let (mut at, mut sequence) = match checkpoint::load(&self.nats, import).await? {
+            Some(found) => found,
+            None => (self.open(import, request).await?, 0),
+        };
+        if let Some(event) = at.announce.take() {
+            announce::event(&self.nats, import, at.pages, event).await?;
+        }
+        if at.done {
+            return Ok(());
+        }
+        let mut relist = Reconnect::default();
+        while let Some((folder, token)) = at.next() {
+            window::wait_for_room(&self.nats, import, self.window).await?;
+            let page = match self.list_page(&folder, token.as_deref()).await {
+                Ok(page) => page,
+                Err(DriveError::PageTokenRejected) => {
+                    // Tokens live for hours only. List the folder again: every entry is counted by
+                    // its id, so those already listed count no second time.
+                    tracing::warn!(import.id = %import, folder.id = %folder.id, "page token expired; listing the folder again");
+                    relist.wait().await;
+                    at.frontier.push(folder);
+                    continue;
+                }
+                Err(error) if folder.is_root() => {
+                    return Err(refused(&error, at.pages, sequence));
+                }
+                Err(error) => {
+                    // A subfolder that vanished or is closed to us costs only itself.
+                    tracing::warn!(import.id = %import, folder.id = %folder.id, error = %error, "subfolder cannot be listed; left out");
+                    continue;
+                }
+            };
+            relist.reset();
+            if page.incomplete {
+                tracing::warn!(import.id = %import, folder.id = %folder.id, "Drive says that it may have left out entries of this page");
+            }
+            at.pages += 1;
+            at.current = page.next.clone().map(|token| (folder.clone(), token));
+            let sorted = self.sort_out(request, &folder, page, &mut at).await;
+            let tasks = sorted.tasks(import, &request.destination_prefix);
+            self.metrics
+                .entries
+                .with_label_values(&["skipped"])
+                .inc_by(sorted.skipped.len() as u64);
+            let event = sorted.event(at.pages);
+            at.announce = Some(event.clone());
+            sequence = self.publish_page(import, tasks, &at, sequence).await?;
+            at.announce = None;
+            announce::event(&self.nats, import, at.pages, event).await?;
+        }
+        let pages = at.pages;
+        let completed = EventBody::ImportListingCompleted { pages };
+        checkpoint::finish(&self.nats, import, completed, pages, sequence).await?;
+        Ok(())
+    }
+
+    /// Look the folder up and say that the import has begun.
+    async fn open(
+        &self,
+        import: &ImportId,
+        request: &ImportRequest,
+    ) -> Result<Checkpoint, Stopped> {
+        let folder =
+            drive::parse_folder(request.source.folder()).map_err(|error| Stopped::Failed {
+                cause: Cause::NotAFolderUrl,
+                message: error.to_string(),
+                pages: 0,
+                sequence: 0,
+            })?;
+        let found = self
+            .look_up(&folder)
+            .await
+            .map_err(|error| refused(&error, 0, 0))?;
+        let accepted = EventBody::ImportAccepted {
+            request: request.clone(),
+            folder_name: Some(found.name),
+        };
+        announce::event(&self.nats, import, 0, accepted).await?;
+        Ok(Checkpoint::start(FolderNode {
+            id: found.id,
+            resource_key: found.resource_key.or(folder.resource_key),
+            drive_id: found.drive_id,
+            path: String::new(),
+        }))
+    }
+
+    /// One batch: the page's tasks and the checkpoint behind it. Gives the checkpoint's sequence.
+    async fn publish_page(
+        &self,
+        import: &ImportId,
+        tasks: Vec<Task>,
+        at: &Checkpoint,
+        expected: u64,
+    ) -> Result<u64, Stopped> {
+        let payload = contracts::encode(at)?;
+        if payload.len() > MAX_CHECKPOINT_BYTES {
+            let cause = Cause::FolderTreeTooLarge;
+            return Err(Stopped::Failed {
+                cause,
+                message: format!(
+                    "{} folders have been found so far. {}",
+                    at.visited.len(),
+                    cause.advice()
+                ),
+                pages: at.pages - 1,
+                sequence: expected,
+            });
+        }
+        let subject = subjects::task(import);
+        let messages = tasks
+            .iter()
+            .map(|task| Ok((subject.clone(), Bytes::from(contracts::encode(task)?))))
+            .collect::<Result<Vec<_>, serde_json::Error>>()?;
+        let checkpoint = Checkpointed {
+            subject: subjects::checkpoint(import),
+            payload: payload.into(),
+            expected,
+        };
+        match batch::publish(&self.nats, messages, checkpoint).await {
+            Ok(sequence) => {
+                self.metrics.pages.inc();
+                self.metrics
+                    .entries
+                    .with_label_values(&["queued"])
+                    .inc_by(tasks.len() as u64);
+                Ok(sequence)
+            }
+            Err(BatchError::Fenced) => Err(Stopped::Fenced),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The folder itself cannot be listed: the import fails, with advice.
+fn refused(error: &DriveError, pages: u64, sequence: u64) -> Stopped {
+    let cause = match error {
+        DriveError::NotAFolder => Cause::NotAFolder,
+        DriveError::NotFound => Cause::FolderNotFound,
+        DriveError::Forbidden { .. } => Cause::FolderForbidden,
+        error if error.kind() == ErrorKind::Credentials => Cause::CredentialsRejected,
+        _ => Cause::DriveRejected,
+    };
+    Stopped::Failed {
+        cause,
+        message: format!("{error}. {}", cause.advice()),
+        pages,
+        sequence,
+    }
+}
