@@ -1,0 +1,338 @@
+//! One image from Drive into the store: streamed, hashed on the way, visible only when it is right.
+
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use contracts::{Cause, Prefix, SourceFile};
+use drive::{Download, DriveError, cost};
+use md5::{Digest as _, Md5};
+use sha2::Sha256;
+use storage::{Key, ObjectInfo, Store, StoreError};
+
+use crate::Worker;
+use crate::facts::{self, Facts};
+use crate::key;
+
+/// Bodies up to this size are held whole and stored in one request; larger ones go in parts.
+const SMALL: usize = 8 << 20;
+
+/// An image that is whole in the store.
+pub(crate) struct Stored {
+    pub(crate) key: Key,
+    pub(crate) size: u64,
+    pub(crate) md5: String,
+    pub(crate) sha256: String,
+    pub(crate) facts: Facts,
+    pub(crate) quota: Duration,
+    pub(crate) download: Duration,
+    pub(crate) upload: Duration,
+}
+
+/// Why it is not.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Drive did not deliver.
+    #[error(transparent)]
+    Drive(#[from] DriveError),
+    /// The store did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// All bytes came and are not those that were listed; holds the MD5 of what came.
+    #[error("the bytes do not match what Drive listed: {0}")]
+    Mismatch(Mismatch),
+    /// This image will never do.
+    #[error("{1}")]
+    Rejected(Cause, String),
+}
+
+/// How bytes differ from what was listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mismatch {
+    /// Which of Drive's facts they contradict.
+    pub(crate) fact: &'static str,
+    /// What Drive said.
+    pub(crate) listed: String,
+    /// What came.
+    pub(crate) received: String,
+    /// Lower-case hex of what came, whatever fact it contradicts.
+    pub(crate) md5: String,
+}
+
+impl std::fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} is {}, listed as {}",
+            self.fact, self.received, self.listed
+        )
+    }
+}
+
+/// Hashes of the bytes so far.
+#[derive(Default)]
+struct Hashes {
+    md5: Md5,
+    sha256: Sha256,
+    size: u64,
+}
+
+impl Hashes {
+    fn update(&mut self, bytes: &[u8]) {
+        self.md5.update(bytes);
+        self.sha256.update(bytes);
+        self.size += bytes.len() as u64;
+    }
+
+    fn finish(self) -> Sums {
+        Sums {
+            md5: self.md5.finalize().into(),
+            sha256: hex::encode(self.sha256.finalize()),
+            size: self.size,
+        }
+    }
+}
+
+struct Sums {
+    md5: [u8; 16],
+    sha256: String,
+    size: u64,
+}
+
+impl Sums {
+    /// Hold the bytes against the strongest thing Drive listed.
+    fn check(&self, file: &SourceFile) -> Result<(), Failure> {
+        let md5 = hex::encode(self.md5);
+        let (fact, listed, received) = match (&file.md5, &file.sha256, file.size) {
+            (Some(listed), _, _) => ("md5", listed.clone(), md5.clone()),
+            (None, Some(listed), _) => ("sha256", listed.clone(), self.sha256.clone()),
+            (None, None, Some(listed)) => ("size", listed.to_string(), self.size.to_string()),
+            (None, None, None) => return Ok(()),
+        };
+        if listed == received {
+            return Ok(());
+        }
+        Err(Failure::Mismatch(Mismatch {
+            fact,
+            listed,
+            received,
+            md5,
+        }))
+    }
+}
+
+impl Worker {
+    /// Download `file` and store it under its key.
+    pub(crate) async fn transfer(
+        &self,
+        file: &SourceFile,
+        prefix: &Prefix,
+    ) -> Result<Stored, Failure> {
+        let begun = Instant::now();
+        self.quota.acquire(cost::DOWNLOAD).await;
+        let quota = begun.elapsed();
+        let begun = Instant::now();
+        let mut body = self
+            .drive
+            .download(&file.id, file.resource_key.as_deref())
+            .await?;
+        let mut hashes = Hashes::default();
+        let start = read_up_to(&mut body, &mut hashes, SMALL).await?;
+        match start {
+            Start::Whole(bytes) => {
+                let download = begun.elapsed();
+                let sums = hashes.finish();
+                sums.check(file)?;
+                let facts = recognise(file, &bytes)?;
+                let key = self.key(prefix, file, &facts)?;
+                let info = info(file, &facts, Some(sums.md5), Some(sums.sha256.clone()));
+                let begun = Instant::now();
+                self.store.put(&key, bytes, &info).await?;
+                Ok(stored(key, sums, facts, quota, download, begun.elapsed()))
+            }
+            Start::Part(bytes) => {
+                let facts = recognise(file, &bytes)?;
+                let key = self.key(prefix, file, &facts)?;
+                let listed_md5 = file
+                    .md5
+                    .as_deref()
+                    .and_then(|md5| hex::decode(md5).ok()?.try_into().ok());
+                let info = info(file, &facts, listed_md5, file.sha256.clone());
+                let mut upload = self.store.upload(&key, &info).await?;
+                upload.write(bytes).await?;
+                while let Some(bytes) = body.chunk().await? {
+                    hashes.update(&bytes);
+                    upload.write(bytes).await?;
+                }
+                let download = begun.elapsed();
+                let sums = hashes.finish();
+                if let Err(mismatch) = sums.check(file) {
+                    // Also done when the upload is dropped; here its outcome is awaited.
+                    upload.abort().await?;
+                    return Err(mismatch);
+                }
+                let begun = Instant::now();
+                upload.complete().await?;
+                Ok(stored(key, sums, facts, quota, download, begun.elapsed()))
+            }
+        }
+    }
+
+    fn key(&self, prefix: &Prefix, file: &SourceFile, facts: &Facts) -> Result<Key, Failure> {
+        key::object_key(prefix, file, facts.extension)
+            .map_err(|error| Failure::Rejected(Cause::InternalError, error.to_string()))
+    }
+
+    /// What an earlier delivery of the same task may have stored already.
+    pub(crate) async fn already_stored(
+        &self,
+        file: &SourceFile,
+        prefix: &Prefix,
+    ) -> Result<Option<Stored>, StoreError> {
+        // The extension comes from the bytes; the listed type says which to try first.
+        let (Some(md5), Some(extension)) = (&file.md5, extension_of(&file.mime_type)) else {
+            return Ok(None);
+        };
+        let Ok(key) = key::object_key(prefix, file, extension) else {
+            return Ok(None);
+        };
+        let Some(head) = self.store.head(&key).await? else {
+            return Ok(None);
+        };
+        let (Some(found), Some(sha256)) = (head.md5, head.sha256) else {
+            return Ok(None);
+        };
+        if hex::encode(found) != *md5 {
+            return Ok(None);
+        }
+        let last = facts::HEAD_BYTES as u64 - 1;
+        let Some(body) = self
+            .store
+            .get(&key, Some(storage::Range::Between(0, last)))
+            .await?
+        else {
+            return Ok(None);
+        };
+        let Some(facts) = facts::facts(&body.collect().await?) else {
+            return Ok(None);
+        };
+        let zero = Duration::ZERO;
+        Ok(Some(Stored {
+            key,
+            size: head.size,
+            md5: md5.clone(),
+            sha256,
+            facts,
+            quota: zero,
+            download: zero,
+            upload: zero,
+        }))
+    }
+
+    /// The store, for those who only report where things are.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+}
+
+enum Start {
+    /// The whole body.
+    Whole(Bytes),
+    /// More than the limit; there may be more.
+    Part(Bytes),
+}
+
+async fn read_up_to(
+    body: &mut Download,
+    hashes: &mut Hashes,
+    limit: usize,
+) -> Result<Start, DriveError> {
+    let announced = body
+        .length
+        .and_then(|length| usize::try_from(length).ok())
+        .unwrap_or(64 * 1024);
+    let mut buffer = BytesMut::new();
+    while let Some(bytes) = body.chunk().await? {
+        hashes.update(&bytes);
+        if buffer.is_empty() {
+            if bytes.len() == announced {
+                // One chunk is the whole body: nothing to copy.
+                return Ok(Start::Whole(bytes));
+            }
+            buffer.reserve(announced.min(limit) + 1);
+        }
+        buffer.extend_from_slice(&bytes);
+        if buffer.len() > limit {
+            return Ok(Start::Part(buffer.freeze()));
+        }
+    }
+    Ok(Start::Whole(buffer.freeze()))
+}
+
+fn recognise(file: &SourceFile, bytes: &[u8]) -> Result<Facts, Failure> {
+    if bytes.is_empty() {
+        return Err(Failure::Rejected(
+            Cause::EmptyFile,
+            "the file has zero bytes".into(),
+        ));
+    }
+    facts::facts(bytes).ok_or_else(|| {
+        Failure::Rejected(
+            Cause::NotAnImage,
+            format!(
+                "Drive calls it {}, but its bytes are no image",
+                file.mime_type
+            ),
+        )
+    })
+}
+
+fn info(
+    file: &SourceFile,
+    facts: &Facts,
+    md5: Option<[u8; 16]>,
+    sha256: Option<String>,
+) -> ObjectInfo {
+    ObjectInfo {
+        content_type: facts.content_type.to_owned(),
+        source_name: file.name.clone(),
+        drive_id: file.id.to_string(),
+        md5,
+        sha256,
+    }
+}
+
+fn stored(
+    key: Key,
+    sums: Sums,
+    facts: Facts,
+    quota: Duration,
+    download: Duration,
+    upload: Duration,
+) -> Stored {
+    Stored {
+        key,
+        size: sums.size,
+        md5: hex::encode(sums.md5),
+        sha256: sums.sha256,
+        facts,
+        quota,
+        download,
+        upload,
+    }
+}
+
+/// The extension our keys get for a type, as far as the listing knows it.
+fn extension_of(mime_type: &str) -> Option<&'static str> {
+    Some(match mime_type {
+        "image/jpeg" | "image/jpg" => "jpg",
+        "image/png" => "png",
+        "image/gif" => "gif",
+        "image/webp" => "webp",
+        "image/heif" | "image/heic" => "heif",
+        "image/avif" => "avif",
+        "image/tiff" => "tif",
+        "image/bmp" => "bmp",
+        "image/svg+xml" => "svg",
+        _ => return None,
+    })
+}
