@@ -1,0 +1,90 @@
+//! What handlers share, and which path leads to which handler.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use http::Method;
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
+    IF_NONE_MATCH, LOCATION, RANGE, RETRY_AFTER,
+};
+use read_model::ReadModel;
+use storage::Store;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use url::Url;
+
+use crate::broker::Broker;
+use crate::config::Limits;
+use crate::edge::{self, Edge, REQUEST_ID};
+use crate::guard::{Guard, guard};
+use crate::routes::{content, export, images, imports, page, status, submit};
+
+pub(crate) struct App {
+    pub(crate) local_addr: SocketAddr,
+    pub(crate) public_url: Option<Url>,
+    pub(crate) storage_public_url: Option<Url>,
+    pub(crate) page_policy: HeaderValue,
+    pub(crate) limits: Limits,
+    pub(crate) guard: Guard,
+    pub(crate) broker: Broker,
+    pub(crate) reads: ReadModel,
+    pub(crate) store: Store,
+}
+
+/// Every route. From the outside in: CORS, [`edge`], then for the API [`guard`].
+pub(crate) fn router(
+    app: Arc<App>,
+    edge: Edge,
+    health: Router,
+    cors_origins: Vec<HeaderValue>,
+) -> Router {
+    let api = Router::new()
+        .route("/api/import/google-drive", post(submit::submit))
+        .route("/api/import/status/{job_id}", get(status::status))
+        .route("/api/imports", get(imports::list))
+        .route("/api/imports/{id}", get(imports::one))
+        .route("/api/imports/{id}/failures", get(imports::failures))
+        .route("/api/images", get(images::list))
+        .route("/api/images/all", get(export::all))
+        .route("/api/images/{id}", get(images::one).delete(images::delete))
+        .route("/api/images/{id}/content", get(content::content))
+        .route("/api/stats", get(images::stats))
+        .route_layer(from_fn_with_state(Arc::clone(&app), guard));
+    let router = Router::new()
+        .merge(api)
+        .route("/problems/{code}", get(page::problem))
+        .fallback(page::file)
+        .with_state(app)
+        .merge(health)
+        .method_not_allowed_fallback(page::method_not_allowed)
+        .layer(from_fn_with_state(Arc::new(edge), edge::edge));
+    if cors_origins.is_empty() {
+        router
+    } else {
+        router.layer(cors(cors_origins))
+    }
+}
+
+fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
+    const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+    const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
+        .allow_headers([
+            ACCEPT,
+            AUTHORIZATION,
+            CONTENT_TYPE,
+            IF_NONE_MATCH,
+            RANGE,
+            API_KEY,
+            IDEMPOTENCY_KEY,
+            REQUEST_ID,
+        ])
+        .expose_headers([CONTENT_RANGE, ETAG, LOCATION, RETRY_AFTER, REQUEST_ID])
+        .max_age(Duration::from_secs(3600))
+}

@@ -1,0 +1,178 @@
+//! Settings, read once and checked together.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::HeaderValue;
+use jetstream::NatsConfig;
+use runtime::{ConfigError, Env};
+use secrecy::SecretString;
+use storage::StoreConfig;
+use url::Url;
+
+/// What a gateway needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `HOST` (default 127.0.0.1) and `GATEWAY_PORT` (default 5000).
+    pub listen: SocketAddr,
+    /// `PUBLIC_URL`: how clients reach this gateway; without it, links repeat the request's own host.
+    pub public_url: Option<Url>,
+    /// `STORAGE_PUBLIC_URL`: where the bucket's objects are public, a CDN for example.
+    pub storage_public_url: Option<Url>,
+    /// `CORS_ORIGINS`: the web origins that may call the API from a browser, exactly.
+    pub cors_origins: Vec<HeaderValue>,
+    /// `API_KEYS`: any of them opens the API.
+    pub api_keys: Vec<SecretString>,
+    /// `ALLOW_ANONYMOUS`: serve other machines without keys.
+    pub allow_anonymous: bool,
+    /// The read model's SQLite file.
+    pub database_path: PathBuf,
+    /// Where the objects are.
+    pub store: StoreConfig,
+    /// Where requests go.
+    pub nats: NatsConfig,
+    /// What one client may take.
+    pub limits: Limits,
+}
+
+/// Bounds on what clients may take. They have no settings: no deployment has needed others.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Open connections; more wait in the kernel's queue.
+    pub connections: usize,
+    /// Time to send a request's headers; also how long an idle connection is kept.
+    pub headers: Duration,
+    /// Time to send a request's body.
+    pub body: Duration,
+    /// Bytes of a request's body.
+    pub body_bytes: usize,
+    /// Time from the request to the head of its answer.
+    pub request: Duration,
+    /// Time without a byte taken after which a connection is cut.
+    pub stall: Duration,
+    /// Time for one step with NATS.
+    pub nats: Duration,
+    /// Time for requests to finish at shutdown.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            headers: Duration::from_secs(30),
+            body: Duration::from_secs(10),
+            body_bytes: 64 * 1024,
+            request: Duration::from_secs(30),
+            stall: Duration::from_secs(60),
+            nats: Duration::from_secs(5),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the gateway's own settings; the shared ones come parsed.
+    ///
+    /// # Errors
+    /// A setting that does not parse, or a listen address that other machines can reach while
+    /// nothing asks them for a key.
+    pub fn from_env(
+        env: &Env,
+        nats: NatsConfig,
+        store: StoreConfig,
+        database_path: PathBuf,
+    ) -> Result<Self, ConfigError> {
+        let host = match env.get("HOST") {
+            Some("localhost") => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            _ => env.parse_or("HOST", IpAddr::V4(Ipv4Addr::LOCALHOST))?,
+        };
+        let config = Self {
+            listen: SocketAddr::new(host, env.parse_or("GATEWAY_PORT", 5000)?),
+            public_url: base_url(env, "PUBLIC_URL")?,
+            storage_public_url: base_url(env, "STORAGE_PUBLIC_URL")?,
+            cors_origins: env
+                .list("CORS_ORIGINS")
+                .iter()
+                .map(|o| origin(o))
+                .collect::<Result<_, _>>()?,
+            api_keys: env
+                .list("API_KEYS")
+                .into_iter()
+                .map(SecretString::from)
+                .collect(),
+            allow_anonymous: env.flag("ALLOW_ANONYMOUS")?,
+            database_path,
+            store,
+            nats,
+            limits: Limits::default(),
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Nobody's bucket is opened to a network by a forgotten setting.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if self.listen.ip().is_loopback() || !self.api_keys.is_empty() || self.allow_anonymous {
+            return Ok(());
+        }
+        Err(ConfigError::new(
+            "HOST",
+            format!(
+                "{} is reachable from other machines and no key is asked for; set API_KEYS, or \
+                 ALLOW_ANONYMOUS=true if everyone may import and delete",
+                self.listen.ip()
+            ),
+        ))
+    }
+
+    /// Whether only this machine's own names may be used: see [`crate::guard`].
+    pub(crate) fn local_names_only(&self) -> bool {
+        self.listen.ip().is_loopback() && self.api_keys.is_empty() && !self.allow_anonymous
+    }
+}
+
+fn base_url(env: &Env, name: &'static str) -> Result<Option<Url>, ConfigError> {
+    let url: Option<Url> = env.parse(name)?;
+    match url {
+        Some(url) if !matches!(url.scheme(), "http" | "https") || url.host().is_none() => Err(
+            ConfigError::new(name, "must begin with http:// or https:// and a host"),
+        ),
+        Some(url) if url.query().is_some() || url.fragment().is_some() => Err(ConfigError::new(
+            name,
+            "must not have a query or a fragment; paths are appended to it",
+        )),
+        Some(url) if !url.username().is_empty() || url.password().is_some() => {
+            Err(ConfigError::new(
+                name,
+                "must not hold a user name or password; clients see it",
+            ))
+        }
+        url => Ok(url),
+    }
+}
+
+/// An origin as browsers write it: scheme, host, and the port where it is not the default.
+fn origin(text: &str) -> Result<HeaderValue, ConfigError> {
+    let refused = || {
+        let shown: String = text.chars().take(80).collect();
+        ConfigError::new(
+            "CORS_ORIGINS",
+            format!(
+                "{shown:?} is no origin; list them as https://host or https://host:port, without '*'"
+            ),
+        )
+    };
+    let url = Url::parse(text).map_err(|_| refused())?;
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && !text.contains('*');
+    if !plain {
+        return Err(refused());
+    }
+    HeaderValue::try_from(url.origin().ascii_serialization()).map_err(|_| refused())
+}

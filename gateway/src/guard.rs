@@ -1,0 +1,231 @@
+//! Who may call the API: API keys, and no web site by way of somebody's browser.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::Method;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+use url::{Host, Url};
+
+use crate::app::App;
+use crate::links;
+use crate::problem::{Code, Problem, Result};
+
+pub(crate) struct Guard {
+    /// Digests, so that comparing takes equal time whatever the keys' lengths are.
+    keys: Vec<[u8; 32]>,
+    /// Only loopback names and `PUBLIC_URL`'s may be asked for.
+    local_names_only: bool,
+    public_url: Option<Url>,
+    cors_origins: Vec<HeaderValue>,
+}
+
+pub(crate) async fn guard(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Result<Response> {
+    app.guard
+        .check(request.method(), request.headers(), links::host(&request))?;
+    Ok(next.run(request).await)
+}
+
+impl Guard {
+    pub(crate) fn new(
+        keys: &[SecretString],
+        local_names_only: bool,
+        public_url: Option<Url>,
+        cors_origins: Vec<HeaderValue>,
+    ) -> Self {
+        let keys = keys
+            .iter()
+            .map(|key| digest(key.expose_secret().as_bytes()))
+            .collect();
+        Self {
+            keys,
+            local_names_only,
+            public_url,
+            cors_origins,
+        }
+    }
+
+    fn check(&self, method: &Method, headers: &HeaderMap, host: Option<&str>) -> Result<()> {
+        self.check_host(host)?;
+        self.check_origin(method, headers, host)?;
+        self.check_key(headers)
+    }
+
+    /// A web site whose name was pointed at a loopback address (DNS rebinding) is of the same origin
+    /// for the browser, but its name gives it away.
+    fn check_host(&self, host: Option<&str>) -> Result<()> {
+        let Some(host) = host.filter(|_| self.local_names_only) else {
+            return Ok(());
+        };
+        let name = Url::parse(&format!("http://{host}/")).ok();
+        let name = name.as_ref().and_then(Url::host);
+        let known = match &name {
+            Some(Host::Domain(name)) => *name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(ip)) => IpAddr::V4(*ip).is_loopback(),
+            Some(Host::Ipv6(ip)) => IpAddr::V6(*ip).is_loopback(),
+            None => false,
+        };
+        if known || (name.is_some() && self.public_url.as_ref().and_then(Url::host) == name) {
+            Ok(())
+        } else {
+            Err(Problem::new(
+                Code::WrongHost,
+                "This gateway answers to loopback names only. Set PUBLIC_URL to the name it is reached by.",
+            ))
+        }
+    }
+
+    /// A form on another site can post here without asking first. Browsers then send its origin.
+    fn check_origin(&self, method: &Method, headers: &HeaderMap, host: Option<&str>) -> Result<()> {
+        let Some(origin) = headers.get(ORIGIN).filter(|_| !method.is_safe()) else {
+            return Ok(());
+        };
+        let text = origin.to_str().unwrap_or_default();
+        let own = text
+            .split_once("://")
+            .is_some_and(|(_, authority)| Some(authority) == host);
+        let public = self
+            .public_url
+            .as_ref()
+            .is_some_and(|url| url.origin().ascii_serialization() == text);
+        if own || public || self.cors_origins.contains(origin) {
+            Ok(())
+        } else {
+            Err(Problem::new(
+                Code::CrossOrigin,
+                "Pages of this origin may not change anything here. Add it to CORS_ORIGINS if they should.",
+            ))
+        }
+    }
+
+    fn check_key(&self, headers: &HeaderMap) -> Result<()> {
+        if self.keys.is_empty() {
+            return Ok(());
+        }
+        let given = digest(given_key(headers));
+        let known = self
+            .keys
+            .iter()
+            .fold(Choice::from(0), |found, key| found | key.ct_eq(&given));
+        if known.into() {
+            Ok(())
+        } else {
+            let challenge = HeaderValue::from_static("Bearer realm=\"imagefleet\"");
+            Err(Problem::new(
+                Code::Unauthorized,
+                "Send an API key as 'Authorization: Bearer KEY' or 'X-Api-Key: KEY'.",
+            )
+            .with_header(WWW_AUTHENTICATE, challenge))
+        }
+    }
+}
+
+fn given_key(headers: &HeaderMap) -> &[u8] {
+    if let Some(value) = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes)
+        && let Some((scheme, key)) = value.split_at_checked(b"bearer ".len())
+        && scheme.eq_ignore_ascii_case(b"bearer ")
+    {
+        return key.trim_ascii();
+    }
+    headers
+        .get("x-api-key")
+        .map(|value| value.as_bytes().trim_ascii())
+        .unwrap_or_default()
+}
+
+fn digest(key: &[u8]) -> [u8; 32] {
+    Sha256::digest(key).into()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    fn local() -> Guard {
+        let public = Url::parse("https://images.example.org").unwrap();
+        Guard::new(
+            &[],
+            true,
+            Some(public),
+            vec![HeaderValue::from_static("https://friend.example")],
+        )
+    }
+
+    fn from(origin: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(ORIGIN, HeaderValue::from_static(origin))])
+    }
+
+    #[test]
+    fn only_loopback_names_and_the_public_one_are_answered() {
+        for host in [
+            "localhost:5000",
+            "127.0.0.1:5000",
+            "[::1]:5000",
+            "app.localhost",
+            "images.example.org",
+        ] {
+            assert!(local().check_host(Some(host)).is_ok(), "{host}");
+        }
+        for host in [
+            "evil.example:5000",
+            "localhost.evil.example",
+            "192.168.0.1",
+            "",
+            "a b",
+        ] {
+            assert!(local().check_host(Some(host)).is_err(), "{host}");
+        }
+    }
+
+    #[test]
+    fn other_sites_may_read_but_not_write() {
+        let host = Some("localhost:5000");
+        for origin in [
+            "http://localhost:5000",
+            "https://images.example.org",
+            "https://friend.example",
+        ] {
+            assert!(
+                local()
+                    .check_origin(&Method::POST, &from(origin), host)
+                    .is_ok(),
+                "{origin}"
+            );
+        }
+        for origin in [
+            "https://evil.example",
+            "null",
+            "http://localhost:5001",
+            "https://friend.example.evil",
+        ] {
+            assert!(
+                local()
+                    .check_origin(&Method::POST, &from(origin), host)
+                    .is_err(),
+                "{origin}"
+            );
+            assert!(
+                local()
+                    .check_origin(&Method::GET, &from(origin), host)
+                    .is_ok(),
+                "{origin}"
+            );
+        }
+        assert!(
+            local()
+                .check_origin(&Method::POST, &HeaderMap::new(), host)
+                .is_ok()
+        );
+    }
+}

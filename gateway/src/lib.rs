@@ -1,0 +1,155 @@
+//! The HTTP API and the page.
+//!
+//! Requests become messages on NATS; answers come from the read model and the store. The gateway
+//! writes no table and lists no folder, and it serves while NATS or the database is away.
+
+mod app;
+mod broker;
+mod config;
+mod edge;
+mod guard;
+mod links;
+mod metrics;
+mod params;
+mod problem;
+mod reads;
+mod routes;
+mod server;
+mod stall;
+mod view;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use prometheus::{IntGauge, Registry};
+use read_model::ReadModel;
+use runtime::health::{self, Health};
+use storage::Store;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use config::{Config, Limits};
+
+use crate::app::App;
+use crate::edge::Edge;
+
+/// A gateway whose address is bound and that is ready to serve.
+pub struct Gateway {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    router: Router,
+    limits: Limits,
+    connections: IntGauge,
+    /// Keeps NATS connected and watches the database; ends when dropped.
+    background: JoinSet<()>,
+}
+
+impl Gateway {
+    /// Binds the address and begins to connect in the background.
+    ///
+    /// # Errors
+    /// The address is taken or, without keys, open to other machines; the local store's directory
+    /// cannot be made; the registry has a gateway's metrics already.
+    pub async fn bind(config: Config, registry: Registry, health: Health) -> anyhow::Result<Self> {
+        config.check()?;
+        let metrics = metrics::Metrics::new(&registry).context("the gateway's metrics")?;
+        let store = Box::pin(Store::open(config.store.clone()))
+            .await
+            .context("the store cannot be opened")?;
+        let listener = TcpListener::bind(config.listen).await.with_context(|| {
+            format!(
+                "cannot listen on {}; set HOST and GATEWAY_PORT",
+                config.listen
+            )
+        })?;
+        let local_addr = listener.local_addr()?;
+        let limits = config.limits;
+        let mut background = JoinSet::new();
+        let reads = ReadModel::open_sqlite_read_only(&config.database_path);
+        background.spawn(reads::watch(reads.clone(), health.clone()));
+        let app = Arc::new(App {
+            local_addr,
+            page_policy: routes::page::policy(config.storage_public_url.as_ref())?,
+            limits,
+            guard: guard::Guard::new(
+                &config.api_keys,
+                config.local_names_only(),
+                config.public_url.clone(),
+                config.cors_origins.clone(),
+            ),
+            broker: broker::Broker::start(
+                config.nats,
+                limits.nats,
+                health.clone(),
+                &mut background,
+            ),
+            reads,
+            store,
+            public_url: config.public_url,
+            storage_public_url: config.storage_public_url,
+        });
+        let connections = metrics.connections.clone();
+        let edge = Edge {
+            deadline: limits.request,
+            metrics,
+        };
+        let router = app::router(
+            app,
+            edge,
+            health::router(health, registry),
+            config.cors_origins,
+        );
+        Ok(Self {
+            listener,
+            local_addr,
+            router,
+            limits,
+            connections,
+            background,
+        })
+    }
+
+    /// Where it listens: with port 0 in the settings, the port that was given.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Serves until `stop`, then finishes open requests within [`Limits::drain`].
+    ///
+    /// # Errors
+    /// None today; callers treat all services alike.
+    pub async fn serve(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+        tracing::info!(address = %self.local_addr, "gateway listens");
+        server::serve(
+            self.listener,
+            self.router,
+            self.limits,
+            self.connections,
+            stop,
+        )
+        .await;
+        self.background.shutdown().await;
+        tracing::info!("gateway stopped");
+        Ok(())
+    }
+}
+
+/// Binds and serves until `stop`.
+///
+/// # Errors
+/// As [`Gateway::bind`].
+pub async fn run(
+    config: Config,
+    registry: Registry,
+    health: Health,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    Gateway::bind(config, registry, health)
+        .await?
+        .serve(stop)
+        .await
+}

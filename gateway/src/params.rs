@@ -1,0 +1,61 @@
+//! Query parameters, each error naming its parameter.
+
+use std::str::FromStr;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use url::form_urlencoded;
+
+use crate::problem::{Problem, Result};
+
+/// The largest page a client may ask for.
+const MAX_PER_PAGE: u32 = 100;
+
+/// The query string. An empty value counts as absent; of repeated names the last one counts.
+pub(crate) struct Params(Vec<(String, String)>);
+
+impl<S: Sync> FromRequestParts<S> for Params {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let query = parts.uri.query().unwrap_or_default();
+        Ok(Self(
+            form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        ))
+    }
+}
+
+impl Params {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().rev().find(|(known, _)| known == name);
+        found
+            .map(|(_, value)| value.trim())
+            .filter(|value| !value.is_empty())
+    }
+
+    pub(crate) fn parse<T: FromStr>(&self, name: &str, rule: &str) -> Result<Option<T>> {
+        let parsed = self.get(name).map(str::parse).transpose();
+        parsed.map_err(|_| Problem::parameter(name, rule))
+    }
+
+    /// `page`, from 1.
+    pub(crate) fn page(&self) -> Result<u32> {
+        let rule = "a whole number from 1";
+        match self.parse("page", rule)? {
+            Some(0) => Err(Problem::parameter("page", rule)),
+            page => Ok(page.unwrap_or(1)),
+        }
+    }
+
+    /// `per_page`, 1 to 100, 20 unless told.
+    pub(crate) fn per_page(&self) -> Result<u32> {
+        let rule = "a whole number from 1 to 100";
+        match self.parse("per_page", rule)? {
+            None => Ok(20),
+            Some(n) if (1..=MAX_PER_PAGE).contains(&n) => Ok(n),
+            Some(_) => Err(Problem::parameter("per_page", rule)),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Errors as clients see them: RFC 9457 problems that also carry the old `error` field.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use serde_json::json;
+
+/// Seconds a client should wait before it asks again after a 503.
+const RETRY_AFTER_SECONDS: u64 = 5;
+
+macro_rules! codes {
+    ($($variant:ident = $code:literal, $status:ident, $title:literal, $help:literal;)*) => {
+        /// Every kind of error the API answers with.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Code { $($variant,)* }
+
+        impl Code {
+            const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// Stable, for programs.
+            pub(crate) fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)* }
+            }
+            fn status(self) -> StatusCode {
+                match self { $(Self::$variant => StatusCode::$status,)* }
+            }
+            fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+            fn help(self) -> &'static str {
+                match self { $(Self::$variant => $help,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidRequest = "invalid_request", BAD_REQUEST, "The request cannot be read",
+        "Send the JSON that the detail describes.";
+    InvalidParameter = "invalid_parameter", BAD_REQUEST, "A parameter is not valid",
+        "The detail names the parameter and what it may be.";
+    NotAFolderUrl = "not_a_folder_url", BAD_REQUEST, "This is not a Google Drive folder",
+        "Open the folder in Google Drive and copy the address from the browser.";
+    Unauthorized = "unauthorized", UNAUTHORIZED, "An API key is needed",
+        "Send a key of API_KEYS as 'Authorization: Bearer KEY' or 'X-Api-Key: KEY'.";
+    CrossOrigin = "cross_origin", FORBIDDEN, "Another site may not do this",
+        "Add the site's origin to CORS_ORIGINS if it should.";
+    NotFound = "not_found", NOT_FOUND, "Not found",
+        "Check the path and the id.";
+    ObjectMissing = "object_missing", NOT_FOUND, "The image is not in the store",
+        "The image is known, but its object is gone from the bucket. Import its folder again with skip_unchanged=false.";
+    MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "This path does not take this method",
+        "The Allow header lists the methods it takes.";
+    RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "The request took too long to arrive",
+        "Send it again.";
+    OtherStore = "other_store", CONFLICT, "The image is in another store",
+        "This gateway serves the store of its own settings only. Read the object by its bucket and key.";
+    PayloadTooLarge = "payload_too_large", PAYLOAD_TOO_LARGE, "The body is too large",
+        "An import request is smaller than 64 KiB.";
+    RangeNotSatisfiable = "range_not_satisfiable", RANGE_NOT_SATISFIABLE, "The range is outside of the image",
+        "The Content-Range header tells the size.";
+    WrongHost = "wrong_host", MISDIRECTED_REQUEST, "This host name is not this gateway's",
+        "Without API keys a gateway on a loopback address answers to loopback names only, so that no web site can reach it through a name of its own. Set PUBLIC_URL to the name it is reached by.";
+    KeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The Idempotency-Key stands for another request",
+        "Use a fresh key for each import, and the same key only to repeat the same body.";
+    Internal = "internal", INTERNAL_SERVER_ERROR, "A defect of the gateway",
+        "Report it with the request id; the gateway's log has the rest.";
+    QueueUnavailable = "queue_unavailable", SERVICE_UNAVAILABLE, "NATS is away",
+        "Nothing was accepted, or it is not known whether it was. Repeat the request with the same Idempotency-Key.";
+    DatabaseUnavailable = "database_unavailable", SERVICE_UNAVAILABLE, "The database is not ready",
+        "Imports go on meanwhile. Ask again.";
+    StoreUnavailable = "store_unavailable", SERVICE_UNAVAILABLE, "The store is away",
+        "Ask again.";
+    Timeout = "timeout", SERVICE_UNAVAILABLE, "The gateway was too slow",
+        "Ask again.";
+}
+
+impl Code {
+    /// The documentation behind a problem's `type`.
+    pub(crate) fn document(code: &str) -> Option<serde_json::Value> {
+        let known = Self::ALL.iter().find(|known| known.as_str() == code)?;
+        Some(json!({
+            "type": format!("/problems/{code}"),
+            "code": code,
+            "status": known.status().as_u16(),
+            "title": known.title(),
+            "advice": known.help(),
+        }))
+    }
+}
+
+/// One error on its way to a client. The middleware in [`crate::edge`] gives it its request id,
+/// renders it and logs what caused it; the cause never reaches the client.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub(crate) code: Code,
+    detail: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) cause: Option<anyhow::Error>,
+}
+
+pub(crate) type Result<T, E = Problem> = std::result::Result<T, E>;
+
+impl Problem {
+    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
+        let mut headers = Vec::new();
+        if code.status() == StatusCode::SERVICE_UNAVAILABLE {
+            headers.push((RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS)));
+        }
+        Self {
+            code,
+            detail: detail.into(),
+            headers,
+            cause: None,
+        }
+    }
+
+    pub(crate) fn not_found(what: &str) -> Self {
+        Self::new(Code::NotFound, format!("There is no {what}."))
+    }
+
+    pub(crate) fn parameter(name: &str, rule: &str) -> Self {
+        Self::new(
+            Code::InvalidParameter,
+            format!("The parameter '{name}' must be {rule}."),
+        )
+    }
+
+    pub(crate) fn internal(cause: impl Into<anyhow::Error>) -> Self {
+        Self::new(
+            Code::Internal,
+            "Something went wrong in the gateway; its log has the rest.",
+        )
+        .caused_by(cause)
+    }
+
+    pub(crate) fn caused_by(mut self, cause: impl Into<anyhow::Error>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The body, for the client that asked as `request_id`.
+    pub(crate) fn render(&self, request_id: &str) -> Response {
+        let body = json!({
+            "type": format!("/problems/{}", self.code.as_str()),
+            "title": self.code.title(),
+            "status": self.code.status().as_u16(),
+            "detail": self.detail,
+            "code": self.code.as_str(),
+            "request_id": request_id,
+            "error": self.detail,
+        });
+        let mut response = (self.code.status(), Json(body)).into_response();
+        response.headers_mut().extend(self.headers.iter().cloned());
+        response.headers_mut().insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.code.status().into_response();
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}

@@ -1,0 +1,9 @@
+//! One file per resource.
+
+pub(crate) mod content;
+pub(crate) mod export;
+pub(crate) mod images;
+pub(crate) mod imports;
+pub(crate) mod page;
+pub(crate) mod status;
+pub(crate) mod submit;

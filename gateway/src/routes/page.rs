@@ -1,0 +1,96 @@
+//! The page and its files, compiled in; and the documents behind problem types.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
+    X_FRAME_OPTIONS,
+};
+use http::{Method, StatusCode};
+use rust_embed::RustEmbed;
+use serde_json::Value;
+
+use crate::app::App;
+use crate::problem::{Code, Problem, Result};
+use crate::routes::status::matches_tag;
+
+const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
+
+#[derive(RustEmbed)]
+#[folder = "../web/static/"]
+struct Files;
+
+/// Whatever no route takes: a file of the page, or nothing.
+pub(crate) async fn file(State(app): State<Arc<App>>, request: Request) -> Result<Response> {
+    let path = request.uri().path();
+    let name = if path == "/" {
+        "index.html"
+    } else {
+        path.trim_start_matches('/')
+    };
+    let Some(found) = Files::get(name) else {
+        return Err(Problem::not_found("such path"));
+    };
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(method_not_allowed()
+            .await
+            .with_header(ALLOW, HeaderValue::from_static("GET,HEAD")));
+    }
+    let tag = format!("\"{}\"", hex::encode(&found.metadata.sha256_hash()[..16]));
+    let mut response = if matches_tag(request.headers(), &tag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        Response::new(Body::from(found.data))
+    };
+    let head = response.headers_mut();
+    head.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
+    head.insert(ETAG, HeaderValue::try_from(tag).map_err(Problem::internal)?);
+    head.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    head.insert(CONTENT_SECURITY_POLICY, app.page_policy.clone());
+    head.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    head.insert(
+        PERMISSIONS_POLICY,
+        HeaderValue::from_static("camera=(), geolocation=(), microphone=()"),
+    );
+    Ok(response)
+}
+
+pub(crate) async fn problem(Path(code): Path<String>) -> Result<Json<Value>> {
+    Code::document(&code)
+        .map(Json)
+        .ok_or_else(|| Problem::not_found("problem with this code"))
+}
+
+pub(crate) async fn method_not_allowed() -> Problem {
+    Problem::new(
+        Code::MethodNotAllowed,
+        "This path does not take this method. The Allow header lists those it takes.",
+    )
+}
+
+/// Own scripts and styles only; images also from the store's public address.
+pub(crate) fn policy(
+    storage: Option<&url::Url>,
+) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
+    let storage = storage
+        .map(|url| format!(" {}", url.origin().ascii_serialization()))
+        .unwrap_or_default();
+    HeaderValue::try_from(format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+         img-src 'self' blob:{storage}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ))
+}
+
+fn content_type(name: &str) -> &'static str {
+    match name.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => "application/octet-stream",
+    }
+}

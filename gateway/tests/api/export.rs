@@ -1,0 +1,94 @@
+use serde_json::Value;
+
+use crate::seed::{file, import_id, imported, imported_as, object};
+use crate::support::{Fixture, start};
+
+const MANY: u32 = 451;
+
+async fn seeded() -> Fixture {
+    let mut gateway = start().await;
+    let import = import_id("one");
+    gateway
+        .fold((1..=MANY).map(|n| imported(&import, n)).collect())
+        .await;
+    gateway
+}
+
+#[tokio::test]
+async fn every_image_comes_once_as_json() {
+    let gateway = seeded().await;
+    let all = gateway.json("/api/images/all").await;
+    assert_eq!(all["success"], true);
+    assert_eq!(all["total"], MANY);
+    let images = all["images"].as_array().unwrap();
+    assert_eq!(images.len() as u32, MANY);
+    assert_eq!(
+        images[0],
+        gateway.json("/api/images?per_page=1").await["images"][0]
+    );
+}
+
+#[tokio::test]
+async fn no_image_is_an_empty_list() {
+    let gateway = start().await;
+    let all = gateway.json("/api/images/all").await;
+    assert_eq!(
+        all,
+        serde_json::json!({ "success": true, "images": [], "total": 0 })
+    );
+}
+
+#[tokio::test]
+async fn every_image_comes_once_as_ndjson() {
+    let gateway = seeded().await;
+    let request = gateway
+        .get("/api/images/all")
+        .header("accept", "application/x-ndjson");
+    let response = request.send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "application/x-ndjson");
+    let text = response.text().await.unwrap();
+    assert!(text.ends_with('\n'));
+    let rows: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(rows.len() as u32, MANY);
+    assert_eq!(rows[450]["name"], "cat-1.jpg");
+}
+
+#[tokio::test]
+async fn csv_survives_hostile_names() {
+    let mut gateway = start().await;
+    let import = import_id("one");
+    let hostile = ["=cmd|'/c calc'!A0", "a,b", "say \"cheese\"", "two\r\nlines"];
+    let named = |n: u32, name: &str| imported_as(&import, n, file(n, name), object(n));
+    gateway
+        .fold((1..).zip(hostile).map(|(n, name)| named(n, name)).collect())
+        .await;
+    let request = gateway
+        .get("/api/images/all")
+        .header("accept", "text/csv;q=0.9, */*;q=0.1");
+    let response = request.send().await.unwrap();
+    assert!(
+        response.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("text/csv")
+    );
+    let text = response.text().await.unwrap();
+    let (head, rows) = text.split_once("\r\n").unwrap();
+    assert!(
+        head.starts_with("id,name,google_drive_id,size,mime_type,storage_path,"),
+        "{head}"
+    );
+    assert!(
+        rows.contains("4,\"two\r\nlines\",file-4,1004,image/jpeg,"),
+        "{rows}"
+    );
+    assert!(rows.contains("3,\"say \"\"cheese\"\"\",file-3,"), "{rows}");
+    assert!(rows.contains("2,\"a,b\",file-2,"), "{rows}");
+    assert!(rows.contains("1,\"'=cmd|'/c calc'!A0\",file-1,"), "{rows}");
+    let columns = head.split(',').count();
+    let last = rows.lines().last().unwrap();
+    assert_eq!(last.split(',').count(), columns, "{last}");
+}

@@ -1,0 +1,17 @@
+//! The gateway over HTTP, with a real nats-server, a real read model and a real store.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod access;
+mod config;
+mod connections;
+mod content;
+mod errors;
+mod export;
+mod images;
+mod imports;
+mod outages;
+mod page;
+mod seed;
+mod status;
+mod submit;
+mod support;
