@@ -1,10 +1,14 @@
 //! Real servers for tests: nats-server, SeaweedFS, our own binary.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod fleet;
 pub mod nats;
+pub mod process;
 pub mod tools;
 pub mod wait;
 pub mod weed;
 
+pub use fleet::Fleet;
 pub use nats::NatsServer;
+pub use process::Process;
 pub use wait::until;

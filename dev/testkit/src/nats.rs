@@ -74,6 +74,12 @@ impl NatsServer {
         Ok(jetstream::connect(&self.config()).await?)
     }
 
+    /// Its process id while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<i32> {
+        self.server.as_ref().and_then(Server::pid)
+    }
+
     /// Stop it, keeping its data.
     pub async fn stop(&mut self) {
         if let Some(server) = self.server.take() {

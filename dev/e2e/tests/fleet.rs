@@ -1,0 +1,232 @@
+//! The main job, every role as its own process, into a real S3 server.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::time::Duration;
+
+use drive_sim::Faults;
+use e2e::{assert_every_byte, bucket, drive, rows};
+use serde_json::Value;
+use testkit::{Fleet, Process, fleet, until};
+
+const DEADLINE: Duration = Duration::from_secs(180);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_of_three_pages_arrives_whole() {
+    let (drive_env, sim) = drive(Faults::default()).await;
+    let (store_env, store) = bucket("three-pages").await;
+    let fleet = Fleet::start(
+        &fleet::program().unwrap(),
+        2,
+        &[drive_env, store_env].concat(),
+    )
+    .await
+    .unwrap();
+    let job = fleet.import("sim-n2500-s10k").await.unwrap();
+    let status = fleet.ended(&job, DEADLINE).await.unwrap();
+    assert_eq!(status["status"], "completed", "{status}");
+    assert_eq!(status["total"], 2500);
+    assert_eq!(status["processed"], 2500);
+    assert_eq!(status["failed"], 0);
+    assert_eq!(
+        status["imported"].as_array().unwrap().len(),
+        100,
+        "the latest hundred"
+    );
+    assert_every_byte(&fleet.url, &store, 2500).await;
+    let stats = sim.stats();
+    assert_eq!(stats.requests.download, 2500, "nothing is downloaded twice");
+    assert_eq!(stats.requests.list, 3);
+
+    // A second import of the same folder costs no download.
+    let job = fleet.import("sim-n2500-s10k").await.unwrap();
+    let status = fleet.ended(&job, DEADLINE).await.unwrap();
+    assert_eq!(
+        (&status["status"], &status["skipped"]),
+        (&"completed".into(), &2500.into()),
+        "{status}"
+    );
+    assert_eq!(sim.stats().requests.download, 2500);
+
+    // Deleting removes row and object.
+    let row = &rows(&fleet.url).await[0];
+    let image = format!("{}/api/images/{}", fleet.url, row["id"]);
+    let deleted = reqwest::Client::new().delete(&image).send().await.unwrap();
+    assert_eq!(deleted.status(), 200);
+    until("the row is gone", DEADLINE, || async {
+        (reqwest::get(&image).await.unwrap().status() == 404).then_some(())
+    })
+    .await;
+    let key = storage::Key::new(row["key"].as_str().unwrap()).unwrap();
+    assert!(
+        store.head(&key).await.unwrap().is_none(),
+        "the object is gone"
+    );
+    fleet.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_two_percent_of_everything_going_wrong_everything_arrives() {
+    let faults = Faults {
+        seed: 7,
+        error_500: 0.02,
+        error_503: 0.02,
+        reset: 0.02,
+        truncate: 0.02,
+        flip: 0.02,
+        expired_token: 0.02,
+        short_page: 0.02,
+        empty_page: 0.02,
+        ..Faults::default()
+    };
+    let (drive_env, _sim) = drive(faults).await;
+    let (store_env, store) = bucket("faults").await;
+    let quick = vec![("WORKER_RETRY_BASE", "500ms".to_owned())];
+    let env = [drive_env, store_env, quick].concat();
+    let fleet = Fleet::start(&fleet::program().unwrap(), 2, &env)
+        .await
+        .unwrap();
+    let job = fleet.import("sim-n1500-s20k").await.unwrap();
+    let status = fleet.ended(&job, DEADLINE).await.unwrap();
+    assert_eq!(status["status"], "completed", "{status}");
+    assert_eq!(
+        (&status["total"], &status["imported_count"]),
+        (&1500.into(), &1500.into()),
+        "{status}"
+    );
+    assert_every_byte(&fleet.url, &store, 1500).await;
+    fleet.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn publishing_to_nats_does_what_the_post_does() {
+    let (drive_env, _sim) = drive(Faults::default()).await;
+    let (store_env, store) = bucket("by-nats").await;
+    let fleet = Fleet::start(
+        &fleet::program().unwrap(),
+        1,
+        &[drive_env, store_env].concat(),
+    )
+    .await
+    .unwrap();
+    let nats = fleet.nats.connect().await.unwrap();
+    for (id, folder) in [
+        ("nightly-1", "sim-n30-s5k"),
+        ("nightly-2", "no-such-folder"),
+        ("nightly-3", "file/d/1AbC"),
+    ] {
+        let request = format!(
+            r#"{{"import_id":"{id}","source":{{"google_drive":{{"folder":"{folder}"}}}},"destination_prefix":"nightly"}}"#
+        );
+        nats.client
+            .publish("imports.requests", request.into())
+            .await
+            .unwrap();
+    }
+    nats.client
+        .publish("imports.requests", "nonsense".into())
+        .await
+        .unwrap();
+    nats.client.flush().await.unwrap();
+    let list = || async {
+        let all: Value = reqwest::get(format!("{}/api/imports", fleet.url))
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        let all = all["imports"].as_array().cloned().unwrap_or_default();
+        let ended = all
+            .iter()
+            .filter(|import| import["status"] != "processing")
+            .count();
+        (ended == 4).then_some(all)
+    };
+    let all = until("four imports have ended", DEADLINE, list).await;
+    let by_id = |id: &str| {
+        all.iter()
+            .find(|import| import["id"] == id || import["job_id"] == id)
+            .cloned()
+    };
+    assert_eq!(
+        by_id("nightly-1").unwrap_or_else(|| panic!("{all:?}"))["status"],
+        "completed"
+    );
+    let missing = by_id("nightly-2").unwrap();
+    assert_eq!(
+        (&missing["status"], &missing["cause"]),
+        (&"failed".into(), &"folder_not_found".into())
+    );
+    let file = by_id("nightly-3").unwrap();
+    assert_eq!(
+        (&file["status"], &file["cause"]),
+        (&"failed".into(), &"not_a_folder_url".into())
+    );
+    let refused = all
+        .iter()
+        .find(|import| import["cause"] == "malformed_request")
+        .unwrap();
+    assert!(
+        refused["error"].as_str().unwrap().contains("google_drive"),
+        "{refused}"
+    );
+    assert_every_byte(&fleet.url, &store, 30).await;
+    assert!(
+        store
+            .keys("")
+            .await
+            .unwrap()
+            .iter()
+            .all(|key| key.starts_with("nightly/"))
+    );
+    fleet.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn up_does_the_same_in_one_process() {
+    let (drive_env, sim) = drive(Faults::default()).await;
+    let (store_env, store) = bucket("up").await;
+    let folder = tempfile::tempdir().unwrap();
+    let nats_server = testkit::tools::find("nats-server").unwrap();
+    let mut env: Vec<(String, String)> = [drive_env, store_env]
+        .concat()
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    env.push((
+        "NATS_SERVER_BIN".to_owned(),
+        nats_server.display().to_string(),
+    ));
+    let data = folder.path().join("data");
+    let args = ["up", "--port", "0", "--data", data.to_str().unwrap()];
+    let up = Process::start("up", &fleet::program().unwrap(), &args, &env, folder.path()).unwrap();
+    let url = until(
+        "the page's address is printed",
+        Duration::from_secs(30),
+        || async {
+            let out = up.out();
+            let line = out.lines().find(|line| line.starts_with("http://"))?;
+            Some(line.trim_end_matches('/').to_owned())
+        },
+    )
+    .await;
+    let http = reqwest::Client::new();
+    fleet::ready(&http, &url).await.unwrap();
+    let job = fleet::submit(&http, &url, "sim-n2500-s10k").await.unwrap();
+    let status = fleet::ended(&http, &url, &job, DEADLINE)
+        .await
+        .unwrap_or_else(|e| panic!("{e:#}\n{}", up.log()));
+    assert_eq!(
+        (&status["status"], &status["imported_count"]),
+        (&"completed".into(), &2500.into()),
+        "{status}"
+    );
+    assert_every_byte(&url, &store, 2500).await;
+    assert_eq!(sim.stats().requests.download, 2500);
+    let pid = std::fs::read_to_string(data.join("nats/run/nats.pid")).unwrap();
+    let log = up.log();
+    assert!(up.stop().await.unwrap().success(), "{log}");
+    assert!(
+        !std::path::Path::new(&format!("/proc/{}", pid.trim())).exists(),
+        "nats-server outlived us"
+    );
+}
