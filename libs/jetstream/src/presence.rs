@@ -59,6 +59,8 @@ pub async fn run(
     if !quota.is_limited() {
         return;
     }
+    // Nothing is spent before it is known who else is there.
+    quota.set_share(0.0);
     let mut reconnect = Reconnect::default();
     while !stop.is_cancelled() {
         let ended = tokio::select! {

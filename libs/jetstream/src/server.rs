@@ -199,11 +199,6 @@ impl Server {
         std::fs::read_to_string(&self.pid).ok()?.trim().parse().ok()
     }
 
-    /// Wait until it ends by itself.
-    pub async fn ended(&mut self) {
-        let _ = self.child.wait().await;
-    }
-
     /// Stop it and wait until it is gone.
     pub async fn stop(mut self) {
         drop(self.child.stdin.take());

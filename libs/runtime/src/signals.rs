@@ -8,6 +8,8 @@ use tokio_util::sync::CancellationToken;
 ///
 /// # Errors
 /// When the handlers cannot be installed.
+// The second Ctrl-C is the one place where the process must end without draining.
+#[allow(clippy::disallowed_methods)]
 pub fn stop_token() -> std::io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let mut term = signal(SignalKind::terminate())?;

@@ -1,5 +1,7 @@
 //! Logs.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::{ConfigError, Env};
@@ -11,8 +13,10 @@ use crate::{ConfigError, Env};
 pub fn init(env: &Env, default_filter: &str) -> Result<(), ConfigError> {
     let filter = EnvFilter::try_new(env.get("RUST_LOG").unwrap_or(default_filter))
         .map_err(|error| ConfigError::new("RUST_LOG", error.to_string()))?;
+    let colours = std::io::stderr().is_terminal() && env.get("NO_COLOR").is_none();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(colours)
         .with_writer(std::io::stderr);
     // An error means that a subscriber is installed already, as in tests; keep that one.
     let _ = match env.get("LOG_FORMAT").unwrap_or("text") {

@@ -1,0 +1,73 @@
+//! The one binary of Imagefleet: every role, and the command line.
+
+mod api;
+mod broker;
+mod cli;
+mod config;
+mod demo;
+mod doctor;
+mod exit;
+mod fleet;
+mod import;
+mod imports;
+mod output;
+mod progress;
+mod roles;
+mod setup;
+mod verify;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{CommandFactory as _, Parser as _};
+use runtime::{Env, signals, telemetry};
+
+use crate::cli::{Cli, Command};
+use crate::exit::Exit;
+
+fn main() -> ExitCode {
+    runtime::install_tls_provider();
+    let cli = Cli::parse();
+    let exit = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start threads")
+        .and_then(|runtime| runtime.block_on(Box::pin(run(cli.command))));
+    match exit {
+        Ok(exit) => exit.into(),
+        // Whoever read the output has seen enough, as `head` does.
+        Err(error) if output::is_closed_pipe(&error) => Exit::Success.into(),
+        Err(error) => {
+            output::error(&error);
+            Exit::of(&error).into()
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<Exit> {
+    let env = Env::from_process();
+    let filter = match &command {
+        Command::Up(_) | Command::Role(_) => "info,async_nats=warn,refinery_core=warn",
+        // Some of its images are planned to fail, of which workers warn.
+        Command::Demo(_) => "error",
+        _ => "warn",
+    };
+    telemetry::init(&env, filter)?;
+    match command {
+        Command::Up(args) => fleet::up(env, &args, signals::stop_token()?).await,
+        Command::Demo(args) => demo::run(&env, &args, signals::stop_token()?).await,
+        Command::Role(role) => roles::run(role, &env, signals::stop_token()?).await,
+        Command::Setup(args) => setup::run(env, &args).await,
+        Command::Import(args) => import::run(&env, &args).await,
+        Command::Status(args) => import::status(&env, &args).await,
+        Command::Imports(args) => imports::run(&env, &args).await,
+        Command::Doctor(args) => doctor::run(&env, &args).await,
+        Command::Config(args) => config::run(&env, &args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "imagefleet", &mut script);
+            output::bytes(&script)?;
+            Ok(Exit::Success)
+        }
+    }
+}

