@@ -1,5 +1,7 @@
 //! Values of the KV buckets.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -39,6 +41,9 @@ pub struct Presence {
     pub role: String,
     /// Whether it has work for its share of the quota right now.
     pub busy: bool,
+    /// What it waits for: dependency and reason, for people.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waiting: BTreeMap<String, String>,
 }
 
 /// `CONTROL`, key = import id.

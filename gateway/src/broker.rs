@@ -1,12 +1,13 @@
 //! The gateway's side of NATS: connected in the background, so that the API serves without it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::jetstream::kv;
 use contracts::kv::{IdempotencyRecord, Submission};
 use contracts::{ImportId, ImportRequest, Task, streams, subjects};
-use jetstream::{Nats, NatsConfig};
+use jetstream::{Members, Nats, NatsConfig};
 use runtime::health::Health;
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -28,6 +29,7 @@ struct Link {
 /// Hands requests and deletions to NATS.
 pub(crate) struct Broker {
     link: watch::Receiver<Option<Link>>,
+    members: Members,
     patience: Duration,
 }
 
@@ -49,7 +51,18 @@ impl Broker {
         let (sender, link) = watch::channel(None);
         health.waiting(DEPENDENCY, "connecting");
         background.spawn(async move { keep_connected(config, &sender, &health).await });
-        Self { link, patience }
+        let members = Members::default();
+        background.spawn(follow(link.clone(), members.clone()));
+        Self {
+            link,
+            members,
+            patience,
+        }
+    }
+
+    /// What the fleet waits for right now: dependency and reason.
+    pub(crate) fn waiting(&self) -> BTreeMap<String, String> {
+        self.members.waiting()
     }
 
     /// The import that `key` stands for: the first to use a key decides.
@@ -210,6 +223,21 @@ async fn keep_connected(config: NatsConfig, sender: &watch::Sender<Option<Link>>
             State::Pending | State::Disconnected => {
                 health.waiting(DEPENDENCY, "disconnected; reconnecting")
             }
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// Keeps the list of the fleet's processes current, from the first connection on.
+async fn follow(mut link: watch::Receiver<Option<Link>>, members: Members) {
+    let nats = match link.wait_for(Option::is_some).await {
+        Ok(link) => link.as_ref().map(|link| link.nats.clone()),
+        Err(_) => None,
+    };
+    let Some(nats) = nats else { return };
+    loop {
+        if let Err(error) = members.follow(&nats).await {
+            tracing::debug!(error = %error, "the fleet's processes cannot be followed; trying again");
         }
         tokio::time::sleep(RETRY).await;
     }

@@ -1,5 +1,6 @@
 //! The gateway's HTTP API, as the command line uses it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use contracts::ImportId;
@@ -110,6 +111,7 @@ pub(crate) struct Progress {
     pub(crate) error: Option<String>,
     pub(crate) cause: Option<String>,
     pub(crate) advice: Option<String>,
+    pub(crate) waiting_for: BTreeMap<String, String>,
 }
 
 impl Progress {

@@ -119,6 +119,14 @@ fn style(template: &str) -> ProgressStyle {
 
 /// One line: how much of what, how fast, how much longer.
 fn describe(progress: &Progress) -> String {
+    let mut line = counts(progress);
+    for (dependency, why) in &progress.waiting_for {
+        line += &format!(" · waiting for {dependency}: {why}");
+    }
+    line
+}
+
+fn counts(progress: &Progress) -> String {
     if progress.listing && progress.total == 0 {
         return "listing the folder".to_owned();
     }

@@ -20,9 +20,12 @@ function summary(job) {
       return `Cancelled after ${count(done)} of ${count(job.total)}.`;
     case "paused":
       return `Paused at ${count(done)} of ${count(job.total)}.`;
-    default:
+    default: {
+      const waits = Object.entries(job.waiting_for ?? {}).map(([dependency, why]) => `${dependency}: ${why}`);
+      if (waits.length > 0) return `Waiting. ${waits.join("; ")}`;
       if (job.listing) return job.total === 0 ? "Listing the folder…" : `${count(done)} done. Still listing, at least ${plural(job.total, "image", "images")}.`;
       return `${count(done)} of ${plural(job.total, "image", "images")}.`;
+    }
   }
 }
 

@@ -230,3 +230,31 @@ async fn up_does_the_same_in_one_process() {
         "nats-server outlived us"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_bucket_is_said_and_waited_for() {
+    let (drive_env, _sim) = drive(Faults::default()).await;
+    let (mut store_env, _other) = bucket("present").await;
+    for (name, value) in &mut store_env {
+        if *name == "AWS_BUCKET_NAME" {
+            "absent".clone_into(value);
+        }
+    }
+    let fleet = Fleet::start(&fleet::program().unwrap(), 1, &[drive_env, store_env].concat()).await.unwrap();
+    let job = fleet.import("sim-n40-s5k").await.unwrap();
+    let url = format!("{}/api/import/status/{job}", fleet.url);
+    let status = until("the status says what is missing", DEADLINE, || async {
+        let status: Value = reqwest::get(&url).await.unwrap().json().await.unwrap();
+        status["waiting_for"]["store"].is_string().then_some(status)
+    })
+    .await;
+    let why = status["waiting_for"]["store"].as_str().unwrap();
+    assert!(why.contains("absent") && why.contains("create it"), "{why}");
+    assert_eq!((&status["status"], &status["failed"]), (&"processing".into(), &0.into()), "{status}");
+    // Nothing was spent: with the bucket there, everything arrives.
+    let (_, store) = bucket("absent").await;
+    let status = fleet.ended(&job, DEADLINE).await.unwrap();
+    assert_eq!((&status["status"], &status["imported_count"]), (&"completed".into(), &40.into()), "{status}");
+    assert_every_byte(&fleet.url, &store, 40).await;
+    fleet.stop().await.unwrap();
+}

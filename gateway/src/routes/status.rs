@@ -54,6 +54,9 @@ async fn view(app: &App, import: &ImportId, links: &Links) -> Result<Value> {
                 .collect();
             let mut view = view::progress(&row);
             view["imported"] = json!(images);
+            if !row.status.is_final() {
+                view["waiting_for"] = json!(app.broker.waiting());
+            }
             return Ok(view);
         }
         Ok(None) => Problem::not_found("import with this id"),
@@ -64,6 +67,7 @@ async fn view(app: &App, import: &ImportId, links: &Links) -> Result<Value> {
         Some(submission) => {
             let mut view = view::accepted(&submission);
             view["imported"] = json!([]);
+            view["waiting_for"] = json!(app.broker.waiting());
             Ok(view)
         }
         None => Err(unprojected),

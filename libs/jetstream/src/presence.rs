@@ -1,20 +1,17 @@
 //! Who shares the Drive quota right now: each process renews an entry in the `FLEET` bucket.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
-use async_nats::jetstream::kv::Operation;
 use contracts::kv::Presence;
 use contracts::streams;
 use futures::StreamExt as _;
-use runtime::Quota;
+use runtime::{Health, Quota};
 use runtime::backoff::Reconnect;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::Nats;
+use crate::{Members, Nats};
 
 /// What a producer weighs beside a worker: listing a page of 999 images costs half of what
 /// downloading one of them does.
@@ -44,28 +41,26 @@ fn weight(presence: &Presence) -> f64 {
     }
 }
 
-/// Keep this process's entry alive and its `quota` share current, until `stop`.
+/// Keep this process's entry alive, with what `health` waits for, and its `quota` share current,
+/// until `stop`.
 ///
 /// While NATS is away the last share stays in force: it was right when it was set, and nobody can
 /// join without NATS.
 pub async fn run(
     nats: &Nats,
-    role: &'static str,
-    instance: &str,
+    (role, instance): (&str, &str),
     quota: &Quota,
     activity: &Activity,
+    health: &Health,
     stop: &CancellationToken,
 ) {
-    if !quota.is_limited() {
-        return;
-    }
     // Nothing is spent before it is known who else is there.
     quota.set_share(0.0);
     let mut reconnect = Reconnect::default();
     while !stop.is_cancelled() {
         let ended = tokio::select! {
             () = stop.cancelled() => break,
-            ended = follow(nats, role, instance, quota, activity) => ended,
+            ended = follow(nats, (role, instance), quota, activity, health) => ended,
         };
         if let Err(error) = ended {
             tracing::warn!(error = %error, "quota shares cannot be followed; keeping the last one");
@@ -80,14 +75,14 @@ pub async fn run(
 
 async fn follow(
     nats: &Nats,
-    role: &str,
-    instance: &str,
+    (role, instance): (&str, &str),
     quota: &Quota,
     activity: &Activity,
+    health: &Health,
 ) -> Result<(), async_nats::Error> {
     let bucket = nats.context.get_key_value(streams::FLEET).await?;
     let mut changes = bucket.watch_with_history(">").await?;
-    let mut members: HashMap<String, (Presence, Instant)> = HashMap::new();
+    let members = Members::default();
     let mut renew = tokio::time::interval(streams::PRESENCE_TTL / 4);
     loop {
         tokio::select! {
@@ -95,16 +90,8 @@ async fn follow(
             () = activity.inner.1.notified() => {}
             change = changes.next() => {
                 let Some(change) = change else { return Ok(()) };
-                let change = change?;
-                match change.operation {
-                    Operation::Put => {
-                        if let Ok(presence) = serde_json::from_slice(&change.value) {
-                            members.insert(change.key, (presence, Instant::now()));
-                        }
-                    }
-                    Operation::Delete | Operation::Purge => { members.remove(&change.key); }
-                }
-                share(&mut members, instance, quota);
+                members.take(change?);
+                share(&members, instance, quota);
                 continue;
             }
         }
@@ -112,19 +99,17 @@ async fn follow(
             v: 1,
             role: role.to_owned(),
             busy: activity.inner.0.load(Ordering::Relaxed),
+            waiting: health.missing(),
         };
-        bucket
-            .put(instance, serde_json::to_vec(&mine)?.into())
-            .await?;
-        share(&mut members, instance, quota);
+        bucket.put(instance, serde_json::to_vec(&mine)?.into()).await?;
+        share(&members, instance, quota);
     }
 }
 
-fn share(members: &mut HashMap<String, (Presence, Instant)>, instance: &str, quota: &Quota) {
-    let grace = streams::PRESENCE_TTL + Duration::from_secs(1);
-    members.retain(|_, (_, seen)| seen.elapsed() < grace);
-    let total: f64 = members.values().map(|(presence, _)| weight(presence)).sum();
-    if let Some((mine, _)) = members.get(instance) {
+fn share(members: &Members, instance: &str, quota: &Quota) {
+    let live = members.live();
+    let total: f64 = live.values().map(|(presence, _)| weight(presence)).sum();
+    if let Some((mine, _)) = live.get(instance) {
         quota.set_share(weight(mine) / total);
     }
 }

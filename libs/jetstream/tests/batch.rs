@@ -120,3 +120,45 @@ async fn a_scheduled_copy_arrives_once_on_the_tasks_subject() {
     .await;
     assert_eq!(count(&nats, &subjects::task(&import)).await, 1);
 }
+
+#[tokio::test]
+async fn a_checkpoint_of_several_megabytes_is_stored_and_read_back() {
+    let (_server, nats) = NatsServer::start_with_topology().await.unwrap();
+    let import = ImportId::generate();
+    let large = "folder".repeat(1 << 20);
+    let sequence = batch::publish(&nats, tasks(&import, 999), checkpoint(&import, &large, 0))
+        .await
+        .unwrap();
+    let stream = nats.context.get_stream(streams::TASKS).await.unwrap();
+    let last = stream
+        .get_last_raw_message_by_subject(&subjects::checkpoint(&import))
+        .await
+        .unwrap();
+    assert_eq!((last.payload, last.sequence), (large.into(), sequence));
+}
+
+#[tokio::test]
+async fn a_batch_that_is_never_committed_leaves_nothing_and_blocks_nobody() {
+    let (_server, nats) = NatsServer::start_with_topology().await.unwrap();
+    let import = ImportId::generate();
+    // The server keeps 50 batches open per stream; a crashing producer must not use them up.
+    for n in 0..60 {
+        let publish = batch::publish(
+            &nats,
+            tasks(&import, 3),
+            checkpoint(&import, &n.to_string(), 0),
+        );
+        // Dropped amid its messages.
+        let _ = tokio::time::timeout(Duration::from_micros(300), publish).await;
+    }
+    let stored = count(&nats, &subjects::task(&import)).await;
+    assert!(stored == 0 || stored == 3, "{stored} tasks of a batch of 3");
+    let other = ImportId::generate();
+    until("a batch is stored", Duration::from_secs(30), || async {
+        batch::publish(&nats, tasks(&other, 3), checkpoint(&other, "c", 0))
+            .await
+            .ok()
+    })
+    .await;
+    assert_eq!(count(&nats, &subjects::task(&other)).await, 3);
+}

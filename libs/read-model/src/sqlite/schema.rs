@@ -119,6 +119,8 @@ fn known_version() -> i64 {
 }
 
 /// The change to WAL does not wait for readers by `busy_timeout`, so it is waited for here.
+// Runs on a thread that may block.
+#[allow(clippy::disallowed_methods)]
 fn use_wal(connection: &Connection) -> Result<()> {
     let deadline = Instant::now() + BUSY_TIMEOUT;
     loop {

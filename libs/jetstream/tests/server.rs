@@ -1,0 +1,70 @@
+//! Running a nats-server of our own.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use jetstream::server::{self, Server, ServerError, ServerOptions};
+use testkit::{NatsServer, until};
+
+#[tokio::test]
+async fn a_mistake_in_the_configuration_is_quoted() {
+    let data = tempfile::tempdir().unwrap();
+    let config = data.path().join("nats.conf");
+    std::fs::write(&config, "jetstream { max_file_stoer: 1GB }").unwrap();
+    let options = ServerOptions {
+        program: testkit::tools::find("nats-server").unwrap(),
+        config,
+        data: data.path().join("data"),
+        port: None,
+    };
+    match Server::start(&options).await {
+        Err(ServerError::NotUp { log }) => assert!(log.contains("max_file_stoer"), "{log}"),
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("it must not start"),
+    }
+}
+
+#[tokio::test]
+async fn what_was_stored_is_there_after_a_restart_on_the_same_port() {
+    let (mut server, nats) = NatsServer::start_with_topology().await.unwrap();
+    let url = server.url().to_owned();
+    nats.publish("imports.requests".into(), "1", "request".into())
+        .await
+        .unwrap();
+    server.restart().await.unwrap();
+    assert_eq!(server.url(), url);
+    let nats = server.connect().await.unwrap();
+    let stream = nats.context.get_stream("IMPORTS").await.unwrap();
+    assert_eq!(stream.cached_info().state.messages, 1);
+}
+
+#[tokio::test]
+async fn it_ends_with_its_owner() {
+    let data = tempfile::tempdir().unwrap();
+    let options = ServerOptions {
+        program: testkit::tools::find("nats-server").unwrap(),
+        config: testkit::tools::workspace().join("nats.conf"),
+        data: data.path().to_path_buf(),
+        port: None,
+    };
+    let server = Server::start(&options).await.unwrap();
+    let process = format!("/proc/{}", server.pid().unwrap());
+    assert!(Path::new(&process).exists());
+    drop(server);
+    until("the process is gone", Duration::from_secs(30), || async {
+        (!Path::new(&process).exists()).then_some(())
+    })
+    .await;
+}
+
+#[test]
+fn a_missing_program_names_where_it_was_looked_for_and_the_fix() {
+    let nowhere = Path::new("/nonexistent/tools");
+    let Err(error) = server::find(None, Some("/nonexistent/bin"), nowhere) else {
+        panic!("found where nothing is");
+    };
+    let text = error.to_string();
+    assert!(text.contains("/nonexistent/tools"), "{text}");
+    assert!(text.contains("NATS_SERVER_BIN"), "{text}");
+}
