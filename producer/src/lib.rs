@@ -89,10 +89,10 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
     };
     let presence = presence::run(
         &producer.nats,
-        "producer",
-        &instance,
+        ("producer", &instance),
         &producer.quota,
         &producer.activity,
+        &service.health,
         stop,
     );
     let options = Options {

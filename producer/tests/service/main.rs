@@ -1,0 +1,11 @@
+//! The producer as a service: a real nats-server, the simulated Drive, one producer or several.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod fleet;
+
+mod crashes;
+mod outages;
+mod pages;
+mod requests;
+mod strange;
+mod unchanged;
