@@ -117,6 +117,8 @@ codes! {
         NotAnImage = "not_an_image": "Not an image by its type.",
         /// A Google document, sheet, form and the like.
         GoogleNative = "google_native": "A Google document; it has no bytes to import.",
+        /// A subfolder that cannot be listed; its images are unknown.
+        FolderUnreadable = "folder_unreadable": "A subfolder that was deleted, or that the credentials may not open; what it holds was not imported. Share it, then import again.",
         /// Drive's metadata of the entry makes no sense.
         UnreadableMetadata = "unreadable_metadata": "Google Drive describes this entry in a way that makes no sense.",
         /// A shortcut to something that is gone.

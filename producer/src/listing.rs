@@ -7,6 +7,7 @@ use jetstream::batch::{self, BatchError, Checkpoint as Checkpointed};
 use runtime::backoff::Reconnect;
 
 use crate::checkpoint::{Checkpoint, FolderNode};
+use crate::sort::Sorted;
 use crate::{Producer, announce, checkpoint, window};
 
 /// A checkpoint must fit into one message (`max_payload` is 8 MB), its page's event included.
@@ -56,8 +57,11 @@ impl Producer {
         let mut relist = Reconnect::default();
         while let Some((folder, token)) = at.next() {
             window::wait_for_room(&self.nats, import, self.window).await?;
-            let page = match self.list_page(&folder, token.as_deref()).await {
-                Ok(page) => page,
+            let (page, next) = match self.list_page(&folder, token.as_deref()).await {
+                Ok(page) => {
+                    let next = page.next.clone();
+                    (Ok(page), next)
+                }
                 Err(DriveError::PageTokenRejected) => {
                     // Tokens live for hours only. List the folder again: every entry is counted by
                     // its id, so those already listed count no second time.
@@ -70,18 +74,24 @@ impl Producer {
                     return Err(refused(&error, at.pages, sequence));
                 }
                 Err(error) => {
-                    // A subfolder that vanished or is closed to us costs only itself.
-                    tracing::warn!(import.id = %import, folder.id = %folder.id, error = %error, "subfolder cannot be listed; left out");
-                    continue;
+                    // A subfolder that vanished or is closed to us costs only itself, but it must
+                    // show: what it holds is unknown.
+                    tracing::warn!(import.id = %import, folder.id = %folder.id, error = %error, "subfolder cannot be listed");
+                    (Err(Sorted::unreadable(&folder)), None)
                 }
             };
             relist.reset();
-            if page.incomplete {
-                tracing::warn!(import.id = %import, folder.id = %folder.id, "Drive says that it may have left out entries of this page");
-            }
             at.pages += 1;
-            at.current = page.next.clone().map(|token| (folder.clone(), token));
-            let sorted = self.sort_out(request, &folder, page, &mut at).await;
+            at.current = next.map(|token| (folder.clone(), token));
+            let sorted = match page {
+                Ok(page) => {
+                    if page.incomplete {
+                        tracing::warn!(import.id = %import, folder.id = %folder.id, "Drive says that it may have left out entries of this page");
+                    }
+                    self.sort_out(request, &folder, page, &mut at).await
+                }
+                Err(unreadable) => unreadable,
+            };
             let tasks = sorted.tasks(import, &request.destination_prefix);
             self.metrics
                 .entries

@@ -20,6 +20,19 @@ pub(crate) struct Sorted {
 }
 
 impl Sorted {
+    /// The only thing to say of a subfolder that cannot be listed.
+    pub(crate) fn unreadable(folder: &FolderNode) -> Self {
+        let entry = SkippedEntry {
+            item_id: folder.id.clone(),
+            name: folder.path.clone(),
+            reason: SkipReason::FolderUnreadable,
+        };
+        Self {
+            skipped: vec![entry],
+            ..Self::default()
+        }
+    }
+
     /// The tasks to publish.
     pub(crate) fn tasks(&self, import: &ImportId, prefix: &Prefix) -> Vec<Task> {
         self.queued

@@ -106,6 +106,16 @@ async fn a_subfolder_that_is_closed_costs_only_itself() {
         .flat_map(|(queued, _)| queued)
         .collect();
     assert_eq!(queued, ["one", "two"]);
+    let skipped: Vec<_> = listed(&events)
+        .into_iter()
+        .flat_map(|(_, skipped)| skipped)
+        .map(|entry| (entry.item_id.to_string(), entry.reason))
+        .collect();
+    assert_eq!(
+        skipped,
+        [("closed".to_owned(), SkipReason::FolderUnreadable)],
+        "it shows in the counts"
+    );
     assert_eq!(
         events.last().map(EventBody::kind),
         Some("import.listing_completed")
