@@ -1,20 +1,20 @@
 //! Folds events into SQL.
 //!
-//! One ordered consumer from the checkpoint on, batches of events in one transaction each, and a
-//! fence on the checkpoint: two projectors never corrupt, one of them stands by.
+//! Events are read in order from the checkpoint on and folded in batches of one transaction each,
+//! with a fence on the checkpoint: two projectors never corrupt, one of them stands by.
 
 mod config;
 mod events;
+mod lag;
 mod metrics;
 mod standby;
-
-use std::time::Duration;
 
 use contracts::streams;
 use jetstream::{Nats, topology};
 use read_model::{ReadModel, ReadModelError};
-use runtime::Service;
 use runtime::backoff::Reconnect;
+use runtime::{Health, Service};
+use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
 use events::Batch;
@@ -29,89 +29,38 @@ pub const CHECKPOINT: &str = "read-model";
 /// When the settings cannot work, the NATS topology is not what the code relies on, or the tables
 /// and the stream do not belong together.
 pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
-    let metrics = Metrics::new(&service.registry)?;
-    let health = runtime::health::serve(
-        config.health_listen,
-        service.health.clone(),
-        service.registry.clone(),
-        service.stop.clone(),
-    );
-    let (health, project) = tokio::join!(health, project(&config, &service, &metrics));
-    health.and(project)
+    let projector = Projector {
+        metrics: Metrics::new(&service.registry)?,
+        health: service.health.clone(),
+        stop: service.stop.child_token(),
+    };
+    let stop = &projector.stop;
+    // Whichever ends, the other must not go on alone: neither without its health being seen, nor
+    // answering for work that nobody does.
+    let health = async {
+        let served = runtime::health::serve(
+            config.health_listen,
+            service.health,
+            service.registry,
+            stop.clone(),
+        )
+        .await;
+        stop.cancel();
+        served
+    };
+    let project = async {
+        let projected = projector.project(&config).await;
+        stop.cancel();
+        projected
+    };
+    let (health, projected) = tokio::join!(health, project);
+    health.and(projected)
 }
 
-async fn project(config: &Config, service: &Service, metrics: &Metrics) -> anyhow::Result<()> {
-    let result = async {
-        let Some(read_model) = open(config, service).await? else {
-            return Ok(());
-        };
-        let Some(nats) =
-            jetstream::connect_when_up(&config.nats, &service.health, &service.stop).await?
-        else {
-            return Ok(());
-        };
-        if !topology::verify_when_there(&nats, &service.health, &service.stop).await? {
-            return Ok(());
-        }
-        follow(&nats, &read_model, service, metrics).await
-    }
-    .await;
-    if result.is_err() {
-        // The health server must not keep a process alive that can do nothing.
-        service.stop.cancel();
-    }
-    result
-}
-
-/// Open the tables, waiting while the database is away.
-async fn open(config: &Config, service: &Service) -> anyhow::Result<Option<ReadModel>> {
-    let mut pause = Reconnect::default();
-    loop {
-        match ReadModel::open_sqlite(&config.database_path).await {
-            Ok(read_model) => {
-                service.health.ready("sql");
-                return Ok(Some(read_model));
-            }
-            Err(error) if error.is_outage() => {
-                service.health.waiting("sql", error.to_string());
-                tracing::warn!(error = %error, "waiting for the read model");
-            }
-            Err(error) => return Err(error.into()),
-        }
-        tokio::select! {
-            () = service.stop.cancelled() => return Ok(None),
-            () = pause.wait() => {}
-        }
-    }
-}
-
-/// Fold until `stop`; after any outage go on from the checkpoint.
-async fn follow(
-    nats: &Nats,
-    read_model: &ReadModel,
-    service: &Service,
-    metrics: &Metrics,
-) -> anyhow::Result<()> {
-    let mut pause = Reconnect::default();
-    while !service.stop.is_cancelled() {
-        match fold_on(nats, read_model, service, metrics, &mut pause).await {
-            Ok(()) => {}
-            Err(Stopped::Fenced) => {
-                tracing::warn!("another projector is at work; standing by");
-                standby::wait(read_model, service).await;
-            }
-            Err(Stopped::Mismatch(error)) => return Err(error),
-            Err(Stopped::Away(dependency, error)) => {
-                service.health.waiting(dependency, format!("{error:#}"));
-                tracing::warn!(dependency, error = %format!("{error:#}"), "projection waits");
-                tokio::select! {
-                    () = service.stop.cancelled() => {}
-                    () = pause.wait() => {}
-                }
-            }
-        }
-    }
-    Ok(())
+struct Projector {
+    metrics: Metrics,
+    health: Health,
+    stop: CancellationToken,
 }
 
 /// Why folding stopped.
@@ -124,46 +73,115 @@ enum Stopped {
     Away(&'static str, anyhow::Error),
 }
 
-async fn fold_on(
-    nats: &Nats,
-    read_model: &ReadModel,
-    service: &Service,
-    metrics: &Metrics,
-    pause: &mut Reconnect,
-) -> Result<(), Stopped> {
-    let mut at = read_model.checkpoint(CHECKPOINT).await.map_err(sql)?;
-    check_stream(nats, at).await?;
-    let mut events = events::Events::from(nats, at + 1)
-        .await
-        .map_err(|error| Stopped::Away("nats", error))?;
-    service.health.ready("nats");
-    service.health.ready("sql");
-    loop {
-        let batch = tokio::select! {
-            () = service.stop.cancelled() => return Ok(()),
-            batch = events.batch() => batch.map_err(|error| Stopped::Away("nats", error))?,
+impl Projector {
+    async fn project(&self, config: &Config) -> anyhow::Result<()> {
+        let Some(read_model) = self.open(config).await? else {
+            return Ok(());
         };
-        let Batch {
-            events: folded,
-            last,
-            pending,
-        } = batch;
-        let oldest = folded.first().map(|(_, event)| event.at);
-        let count = folded.len() as u64;
-        let begun = std::time::Instant::now();
-        // 0: the first message already was one that this release cannot read.
-        if last > at {
-            read_model
-                .fold(CHECKPOINT, at, folded, last)
-                .await
-                .map_err(sql)?;
-            at = last;
-            pause.reset();
-            service.health.ready("sql");
-            metrics.folded(count, begun.elapsed(), pending, oldest);
+        let Some(nats) = jetstream::connect_when_up(&config.nats, &self.health, &self.stop).await?
+        else {
+            return Ok(());
+        };
+        if !topology::verify_when_there(&nats, &self.health, &self.stop).await? {
+            return Ok(());
         }
-        if let Some(unknown) = events.unknown_version() {
-            return Err(Stopped::Away("release", anyhow::anyhow!(unknown)));
+        tokio::select! {
+            followed = self.follow(&nats, &read_model) => followed,
+            () = lag::watch(&nats, &read_model, &self.metrics) => Ok(()),
+        }
+    }
+
+    /// Open the tables, waiting while the database is away.
+    async fn open(&self, config: &Config) -> anyhow::Result<Option<ReadModel>> {
+        let mut pause = Reconnect::default();
+        loop {
+            match ReadModel::open_sqlite(&config.database_path).await {
+                Ok(read_model) => {
+                    self.health.ready("sql");
+                    return Ok(Some(read_model));
+                }
+                Err(error) if error.is_outage() => {
+                    self.health.waiting("sql", error.to_string());
+                    tracing::warn!(error = %error, "waiting for the read model");
+                }
+                Err(error) => return Err(error.into()),
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return Ok(None),
+                () = pause.wait() => {}
+            }
+        }
+    }
+
+    /// Fold until `stop`; after any outage go on from the checkpoint.
+    async fn follow(&self, nats: &Nats, read_model: &ReadModel) -> anyhow::Result<()> {
+        let mut pause = Reconnect::default();
+        while !self.stop.is_cancelled() {
+            match self.fold_on(nats, read_model, &mut pause).await {
+                Ok(()) => {}
+                Err(Stopped::Fenced) => {
+                    tracing::warn!("another projector is at work; standing by");
+                    standby::wait(read_model, &self.stop).await;
+                }
+                Err(Stopped::Mismatch(error)) => return Err(error),
+                Err(Stopped::Away(dependency, error)) => {
+                    self.health.waiting(dependency, format!("{error:#}"));
+                    tracing::warn!(dependency, error = %format!("{error:#}"), "projection waits");
+                    tokio::select! {
+                        () = self.stop.cancelled() => {}
+                        () = pause.wait() => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn fold_on(
+        &self,
+        nats: &Nats,
+        read_model: &ReadModel,
+        pause: &mut Reconnect,
+    ) -> Result<(), Stopped> {
+        let opened = async {
+            let at = read_model.checkpoint(CHECKPOINT).await.map_err(sql)?;
+            self.health.ready("sql");
+            check_stream(nats, at).await?;
+            let events = events::Events::from(nats, at + 1)
+                .await
+                .map_err(|error| Stopped::Away("nats", error))?;
+            self.health.ready("nats");
+            Ok((at, events))
+        };
+        // Folding is finished before an end; asking NATS for something, which may be away, is not.
+        let (mut at, mut events) = tokio::select! {
+            () = self.stop.cancelled() => return Ok(()),
+            opened = opened => opened?,
+        };
+        loop {
+            let batch = tokio::select! {
+                () = self.stop.cancelled() => return Ok(()),
+                batch = events.batch() => batch.map_err(|error| Stopped::Away("nats", error))?,
+            };
+            let Batch {
+                events: folded,
+                last,
+                ..
+            } = batch;
+            if last > at {
+                let count = folded.len() as u64;
+                let begun = std::time::Instant::now();
+                read_model
+                    .fold(CHECKPOINT, at, folded, last)
+                    .await
+                    .map_err(sql)?;
+                self.metrics.folded(count, begun.elapsed());
+                at = last;
+                pause.reset();
+            }
+            if let Some(unknown) = events.unknown_version() {
+                return Err(Stopped::Away("release", anyhow::anyhow!(unknown)));
+            }
         }
     }
 }
@@ -201,6 +219,3 @@ async fn check_stream(nats: &Nats, at: u64) -> Result<(), Stopped> {
     }
     Ok(())
 }
-
-/// How long a standing projector watches the checkpoint before it takes over.
-const STANDBY: Duration = Duration::from_secs(5);

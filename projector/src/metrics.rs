@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntGauge, Registry};
-use time::OffsetDateTime;
 
 /// What the projector counts.
 pub(crate) struct Metrics {
@@ -20,7 +19,7 @@ impl Metrics {
             lag: IntGauge::new("imagefleet_projector_lag_events", "Events not folded yet")?,
             lag_seconds: Gauge::new(
                 "imagefleet_projector_lag_seconds",
-                "Age of the oldest event of the last batch when it was folded; 0 when nothing is left",
+                "Age of the oldest event not folded yet; 0 when nothing is left",
             )?,
             fold: Histogram::with_opts(
                 HistogramOpts::new(
@@ -37,19 +36,13 @@ impl Metrics {
         Ok(metrics)
     }
 
-    pub(crate) fn folded(
-        &self,
-        events: u64,
-        took: Duration,
-        pending: u64,
-        oldest: Option<OffsetDateTime>,
-    ) {
+    pub(crate) fn folded(&self, events: u64, took: Duration) {
         self.events.inc_by(events);
-        self.lag.set(i64::try_from(pending).unwrap_or(i64::MAX));
-        let age = oldest.map_or(0.0, |at| {
-            (OffsetDateTime::now_utc() - at).as_seconds_f64().max(0.0)
-        });
-        self.lag_seconds.set(if pending == 0 { 0.0 } else { age });
         self.fold.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn behind(&self, events: u64, age: Duration) {
+        self.lag.set(i64::try_from(events).unwrap_or(i64::MAX));
+        self.lag_seconds.set(age.as_secs_f64());
     }
 }

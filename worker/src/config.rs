@@ -71,3 +71,38 @@ impl Config {
         Ok(config)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let endpoint = ("GOOGLE_DRIVE_ENDPOINT", "http://127.0.0.1:1");
+        Config::from_env(&Env::from_pairs(pairs.iter().copied().chain([endpoint])))
+    }
+
+    #[test]
+    fn what_is_not_set_has_a_default() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.concurrency, 64);
+        assert_eq!(config.retry, RetryPolicy::default());
+        assert_eq!(config.grace, Duration::from_secs(25));
+        assert_eq!(config.quota, None, "only Google has a quota");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_its_name() {
+        for (name, value) in [
+            ("WORKER_CONCURRENCY", "0"),
+            ("WORKER_CONCURRENCY", "1025"),
+            ("WORKER_CONCURRENCY", "many"),
+            ("WORKER_MAX_ATTEMPTS", "0"),
+            ("WORKER_RETRY_BASE", "soon"),
+            ("WORKER_HEALTH_ADDR", "5004"),
+        ] {
+            let error = read(&[(name, value)]).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+    }
+}

@@ -1,48 +1,61 @@
 //! Removing one object.
 
+use std::time::Duration;
+
 use contracts::{DeleteObject, EventBody};
-use storage::{ErrorKind, Key};
+use storage::{ErrorKind, Key, StoreError};
 
 use crate::Worker;
+use crate::handle::Settle;
+use crate::import::chain;
+
+/// How long a deletion that the store refuses rests before it is tried again.
+const REFUSED: Duration = Duration::from_secs(60);
 
 impl Worker {
-    /// Remove the object and say so. Waits while the store is away.
-    pub(crate) async fn delete(&self, task: &DeleteObject) {
+    /// Remove the object and say so. Waits while the store is away. `sequence` tells two deletions of
+    /// one object apart: between them it may have been imported again.
+    pub(crate) async fn delete(&self, task: &DeleteObject, sequence: u64) -> Settle {
         // A key that is none of ours names no object, so there is nothing to remove.
-        if let Ok(key) = Key::new(task.key.clone()) {
-            self.remove(&key, task).await;
+        if let Ok(key) = Key::new(task.key.clone())
+            && let Err(error) = self.remove(&key, task).await
+        {
+            tracing::warn!(key = task.key, error = %chain(&error), "object cannot be removed; trying again later");
+            return Settle::Later(REFUSED);
         }
         let deleted = EventBody::ImageDeleted {
             file_id: task.file_id.clone(),
             key: task.key.clone(),
         };
-        let id = format!("{}.{}", task.file_id, task.key);
-        self.announce(&task.import_id, &id, deleted).await;
+        self.announce(&task.import_id, &sequence.to_string(), deleted)
+            .await;
         self.metrics
             .images
             .with_label_values(&["deleted", ""])
             .inc();
+        Settle::Done
     }
 
-    async fn remove(&self, key: &Key, task: &DeleteObject) {
-        if task.bucket != self.store().bucket() {
+    async fn remove(&self, key: &Key, task: &DeleteObject) -> Result<(), StoreError> {
+        if task.bucket != self.store.bucket() {
             tracing::warn!(
                 bucket = task.bucket,
                 key = task.key,
                 "object is in a bucket that is not configured; its row is removed, the object stays"
             );
-            return;
+            return Ok(());
         }
         loop {
             let permit = self.store_breaker.admit().await;
-            match self.store().delete(key).await {
-                Ok(()) => return permit.answered(),
-                Err(error) if error.kind() == ErrorKind::Outage => permit.away(&error.to_string()),
-                Err(error) => {
+            match self.store.delete(key).await {
+                Ok(()) => {
                     permit.answered();
-                    tracing::warn!(key = task.key, error = %error, "object cannot be removed; trying again");
-                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                    return Ok(());
                 }
+                // May not delete is not away: imports, which only write, must not wait for it.
+                Err(error @ StoreError::Denied { .. }) => return Err(error),
+                Err(error) if error.kind() == ErrorKind::Outage => permit.away(&chain(&error)),
+                Err(error) => return Err(error),
             }
         }
     }

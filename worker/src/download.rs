@@ -7,7 +7,7 @@ use contracts::{Cause, Prefix, SourceFile};
 use drive::{Download, DriveError, cost};
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
-use storage::{Key, ObjectInfo, Store, StoreError};
+use storage::{Key, ObjectInfo, StoreError};
 
 use crate::Worker;
 use crate::facts::{self, Facts};
@@ -23,6 +23,12 @@ pub(crate) struct Stored {
     pub(crate) md5: String,
     pub(crate) sha256: String,
     pub(crate) facts: Facts,
+    /// `None` if it was there already.
+    pub(crate) took: Option<Took>,
+}
+
+/// Where the time went.
+pub(crate) struct Took {
     pub(crate) quota: Duration,
     pub(crate) download: Duration,
     pub(crate) upload: Duration,
@@ -147,7 +153,13 @@ impl Worker {
                 let info = info(file, &facts, Some(sums.md5), Some(sums.sha256.clone()));
                 let begun = Instant::now();
                 self.store.put(&key, bytes, &info).await?;
-                Ok(stored(key, sums, facts, quota, download, begun.elapsed()))
+                let upload = begun.elapsed();
+                let took = Took {
+                    quota,
+                    download,
+                    upload,
+                };
+                Ok(stored(key, sums, facts, took))
             }
             Start::Part(bytes) => {
                 let facts = recognise(file, &bytes)?;
@@ -172,7 +184,13 @@ impl Worker {
                 }
                 let begun = Instant::now();
                 upload.complete().await?;
-                Ok(stored(key, sums, facts, quota, download, begun.elapsed()))
+                let upload = begun.elapsed();
+                let took = Took {
+                    quota,
+                    download,
+                    upload,
+                };
+                Ok(stored(key, sums, facts, took))
             }
         }
     }
@@ -189,7 +207,7 @@ impl Worker {
         prefix: &Prefix,
     ) -> Result<Option<Stored>, StoreError> {
         // The extension comes from the bytes; the listed type says which to try first.
-        let (Some(md5), Some(extension)) = (&file.md5, extension_of(&file.mime_type)) else {
+        let (Some(md5), Some(extension)) = (&file.md5, facts::extension_of(&file.mime_type)) else {
             return Ok(None);
         };
         let Ok(key) = key::object_key(prefix, file, extension) else {
@@ -215,22 +233,14 @@ impl Worker {
         let Some(facts) = facts::facts(&body.collect().await?) else {
             return Ok(None);
         };
-        let zero = Duration::ZERO;
         Ok(Some(Stored {
             key,
             size: head.size,
             md5: md5.clone(),
             sha256,
             facts,
-            quota: zero,
-            download: zero,
-            upload: zero,
+            took: None,
         }))
-    }
-
-    /// The store, for those who only report where things are.
-    pub(crate) fn store(&self) -> &Store {
-        &self.store
     }
 }
 
@@ -246,19 +256,16 @@ async fn read_up_to(
     hashes: &mut Hashes,
     limit: usize,
 ) -> Result<Start, DriveError> {
-    let announced = body
-        .length
-        .and_then(|length| usize::try_from(length).ok())
-        .unwrap_or(64 * 1024);
+    let announced = body.length.and_then(|length| usize::try_from(length).ok());
     let mut buffer = BytesMut::new();
     while let Some(bytes) = body.chunk().await? {
         hashes.update(&bytes);
         if buffer.is_empty() {
-            if bytes.len() == announced {
+            if announced == Some(bytes.len()) && bytes.len() <= limit {
                 // One chunk is the whole body: nothing to copy.
                 return Ok(Start::Whole(bytes));
             }
-            buffer.reserve(announced.min(limit) + 1);
+            buffer.reserve(announced.unwrap_or(64 * 1024).min(limit) + 1);
         }
         buffer.extend_from_slice(&bytes);
         if buffer.len() > limit {
@@ -301,38 +308,13 @@ fn info(
     }
 }
 
-fn stored(
-    key: Key,
-    sums: Sums,
-    facts: Facts,
-    quota: Duration,
-    download: Duration,
-    upload: Duration,
-) -> Stored {
+fn stored(key: Key, sums: Sums, facts: Facts, took: Took) -> Stored {
     Stored {
         key,
         size: sums.size,
         md5: hex::encode(sums.md5),
         sha256: sums.sha256,
         facts,
-        quota,
-        download,
-        upload,
+        took: Some(took),
     }
-}
-
-/// The extension our keys get for a type, as far as the listing knows it.
-fn extension_of(mime_type: &str) -> Option<&'static str> {
-    Some(match mime_type {
-        "image/jpeg" | "image/jpg" => "jpg",
-        "image/png" => "png",
-        "image/gif" => "gif",
-        "image/webp" => "webp",
-        "image/heif" | "image/heic" => "heif",
-        "image/avif" => "avif",
-        "image/tiff" => "tif",
-        "image/bmp" => "bmp",
-        "image/svg+xml" => "svg",
-        _ => return None,
-    })
 }

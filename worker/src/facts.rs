@@ -38,6 +38,32 @@ pub(crate) fn facts(body: &[u8]) -> Option<Facts> {
     })
 }
 
+/// The extension that [`facts`] gives to images of a type, as a listing names types; `None` for types
+/// that have none of their own.
+pub(crate) fn extension_of(mime_type: &str) -> Option<&'static str> {
+    Some(match mime_type {
+        "image/jpeg" | "image/jpg" | "image/pjpeg" => "jpg",
+        "image/png" | "image/x-png" => "png",
+        "image/gif" => "gif",
+        "image/webp" => "webp",
+        "image/heif" | "image/heic" | "image/heif-sequence" | "image/heic-sequence" => "heif",
+        "image/avif" => "avif",
+        "image/tiff" => "tif",
+        "image/bmp" | "image/x-ms-bmp" | "image/x-bmp" => "bmp",
+        "image/svg+xml" => "svg",
+        "image/jp2" => "jp2",
+        "image/jxl" => "jxl",
+        "image/vnd.ms-photo" | "image/jxr" => "jxr",
+        "image/vnd.adobe.photoshop" | "image/x-photoshop" => "psd",
+        "image/vnd.microsoft.icon" | "image/x-icon" => "ico",
+        "image/x-canon-cr2" => "cr2",
+        "image/openraster" => "ora",
+        "image/vnd.djvu" => "djvu",
+        "image/vnd.dwg" => "dwg",
+        _ => return None,
+    })
+}
+
 /// Whether the first element is `<svg`, after an XML declaration, comments and a doctype.
 fn is_svg(head: &[u8]) -> bool {
     let head = &head[..head.len().min(4096)];
@@ -101,6 +127,44 @@ mod tests {
             Some(("image/gif", "gif"))
         );
         assert_eq!(found.and_then(|f| f.width.zip(f.height)), Some((3, 2)));
+    }
+
+    /// The shortest bytes that pass for each kind.
+    const SAMPLES: &[&[u8]] = &[
+        b"\xff\xd8\xff\xe0",
+        b"\x89PNG\r\n\x1a\n",
+        b"GIF89a",
+        b"RIFF\0\0\0\0WEBPVP8 ",
+        b"II*\0\x10\0\0\0CR\x02\0",
+        b"II*\0\x10\0\0\0\0\0\0\0",
+        b"MM\0*\0\0\0\x10\0\0\0\0",
+        b"BM\0\0",
+        b"II\xbc\x01",
+        b"8BPS\0\x01",
+        b"\0\0\x01\0",
+        b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+        b"\0\0\0\x18ftypavif\0\0\0\0mif1avif",
+        b"\xff\x0a",
+        b"\0\0\0\x0cJXL \r\n\x87\n",
+        b"\0\0\0\x0cjP  \r\n\x87\n\0",
+        b"AT&TFORM\0\0\0\0DJVU",
+        b"AC1032",
+        b"<svg/>",
+    ];
+
+    #[test]
+    fn a_listing_that_names_the_type_rightly_leads_to_the_same_extension() {
+        for sample in SAMPLES {
+            // Some readers want a few bytes more than the magic number.
+            let found = facts(&[sample, &[0; 64][..]].concat());
+            let found = found.unwrap_or_else(|| panic!("not recognised: {sample:?}"));
+            assert_eq!(
+                extension_of(found.content_type),
+                Some(found.extension),
+                "{}",
+                found.content_type
+            );
+        }
     }
 
     proptest! {

@@ -1,59 +1,78 @@
 //! One delivery, from decoding to settling.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use contracts::{Cause, DecodeError, EventBody, ImportId, ImportImage, Task, streams};
-use jetstream::Delivery;
+use jetstream::{Delivery, SettleError};
 use tokio_util::sync::CancellationToken;
 
 use crate::Worker;
 use crate::import::Outcome;
 
+/// How to settle a delivery.
+pub(crate) enum Settle {
+    /// What came of it is durable.
+    Done,
+    /// It could not be done; deliver it again after a while.
+    Later(Duration),
+    /// It was not finished; deliver it again at once.
+    HandBack,
+}
+
 /// Work on one delivery until its outcome is durable, then settle it; when told to give up, hand
 /// it back instead.
 pub(crate) async fn handle(worker: Arc<Worker>, delivery: Delivery, give_up: CancellationToken) {
-    let held = Held::new(&worker);
-    let done = tokio::select! {
+    let Some(hold) = worker.held.hold(delivery.stream_sequence()) else {
+        // Heartbeats were late because NATS was away, and it was handed out again to ourselves. The
+        // first delivery goes on and settles for both.
+        tracing::info!("a task came again while it is being worked on; passed over");
+        return;
+    };
+    let settle = tokio::select! {
         biased;
-        () = work(&worker, &delivery) => true,
-        () = give_up.cancelled() => false,
+        settle = work(&worker, &delivery) => settle,
+        () = give_up.cancelled() => Settle::HandBack,
+        () = worker.stopped_in_outage() => Settle::HandBack,
     };
     let begun = Instant::now();
-    let settled = if done {
-        delivery.ack().await
-    } else {
-        delivery.nak().await
+    let settled = match settle {
+        Settle::Done => delivery.ack().await,
+        Settle::Later(delay) => delivery.nak_after(delay).await,
+        Settle::HandBack => hand_back(&worker, delivery).await,
     };
     worker.metrics.phase("settle", begun.elapsed());
     if let Err(error) = settled {
         tracing::warn!(error = %error, "settling failed; the task will be delivered again");
     }
-    drop(held);
+    drop(hold);
 }
 
-/// Counts what is held, and tells the fleet whether there is work for this process's quota share.
-struct Held<'a>(&'a Worker);
-
-impl<'a> Held<'a> {
-    fn new(worker: &'a Worker) -> Self {
-        worker.metrics.in_flight.inc();
-        worker.activity.set_busy(true);
-        Self(worker)
+/// The server counts a task handed back like one whose worker died. Before a task that is merely
+/// handed back, again and again in a long outage, is taken for one that kills its workers, a fresh
+/// copy takes its place.
+async fn hand_back(worker: &Worker, delivery: Delivery) -> Result<(), SettleError> {
+    if delivery.delivered() < streams::MAX_CRASH_DELIVERIES {
+        return delivery.nak().await;
+    }
+    let id = format!("handed-back.{}", delivery.stream_sequence());
+    let copied = worker
+        .nats
+        .publish(
+            delivery.subject().to_owned(),
+            &id,
+            delivery.payload().clone(),
+        )
+        .await;
+    match copied {
+        Ok(_) => delivery.ack().await,
+        Err(_) => delivery.nak().await,
     }
 }
 
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.0.metrics.in_flight.dec();
-        if self.0.metrics.in_flight.get() == 0 {
-            self.0.activity.set_busy(false);
-        }
-    }
-}
-
-async fn work(worker: &Worker, delivery: &Delivery) {
-    if delivery.delivered() > 1 {
+async fn work(worker: &Worker, delivery: &Delivery) -> Settle {
+    let again = delivery.delivered() > 1;
+    if again {
         worker.metrics.redeliveries.inc();
     }
     match contracts::decode::<Task>(delivery.payload()) {
@@ -62,36 +81,32 @@ async fn work(worker: &Worker, delivery: &Delivery) {
                 "delivered {} times without an outcome",
                 delivery.delivered()
             );
-            finish(
-                worker,
-                task,
-                Outcome::Rejected(Cause::WorkerCrashed, message),
-            )
-            .await;
+            fail(worker, task, Cause::WorkerCrashed, message).await;
         }
         Ok(Task::ImportImage(task)) => {
-            let outcome = worker
-                .import(&task, delivery.delivered() > 1 || task.attempt > 1)
-                .await;
+            let seen_before = again || task.attempt > 1 || task.run > 1;
+            let outcome = worker.import(&task, seen_before).await;
+            let begun = Instant::now();
             finish(worker, task, outcome).await;
+            worker.metrics.phase("report", begun.elapsed());
         }
-        Ok(Task::DeleteObject(task)) => worker.delete(&task).await,
+        Ok(Task::DeleteObject(task)) => {
+            return worker.delete(&task, delivery.stream_sequence()).await;
+        }
         Err(error) => unreadable(worker, delivery, &error).await,
     }
+    Settle::Done
 }
 
 async fn finish(worker: &Worker, task: ImportImage, outcome: Outcome) {
-    let begun = Instant::now();
     let images = &worker.metrics.images;
     match outcome {
         Outcome::Imported(file, stored) => {
-            worker.metrics.bytes.inc_by(stored.size);
-            for (phase, took) in [
-                ("quota", stored.quota),
-                ("download", stored.download),
-                ("upload", stored.upload),
-            ] {
-                worker.metrics.phase(phase, took);
+            if let Some(took) = &stored.took {
+                worker.metrics.bytes.inc_by(stored.size);
+                worker.metrics.phase("quota", took.quota);
+                worker.metrics.phase("download", took.download);
+                worker.metrics.phase("upload", took.upload);
             }
             worker.imported(&task, file, *stored).await;
             images.with_label_values(&["imported", ""]).inc();
@@ -100,8 +115,15 @@ async fn finish(worker: &Worker, task: ImportImage, outcome: Outcome) {
             match worker.retry.delay_after(task.attempt, after) {
                 Some(delay) => {
                     let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-                    tracing::info!(import.id = %task.import_id, image.id = %task.file.item_id, attempt = task.attempt,
-                    cause = %cause, error = message, delay_ms, "image failed; retrying");
+                    tracing::info!(
+                        import.id = %task.import_id,
+                        image.id = %task.file.item_id,
+                        attempt = task.attempt,
+                        cause = %cause,
+                        error = message,
+                        delay_ms,
+                        "image failed; retrying"
+                    );
                     worker.retry(&task, cause, message, delay).await;
                     images.with_label_values(&["retrying", cause.code()]).inc();
                 }
@@ -110,12 +132,17 @@ async fn finish(worker: &Worker, task: ImportImage, outcome: Outcome) {
         }
         Outcome::Rejected(cause, message) => fail(worker, task, cause, message).await,
     }
-    worker.metrics.phase("report", begun.elapsed());
 }
 
 async fn fail(worker: &Worker, task: ImportImage, cause: Cause, message: String) {
-    tracing::warn!(import.id = %task.import_id, image.id = %task.file.item_id, attempt = task.attempt,
-        cause = %cause, error = message, "image failed for good");
+    tracing::warn!(
+        import.id = %task.import_id,
+        image.id = %task.file.item_id,
+        attempt = task.attempt,
+        cause = %cause,
+        error = message,
+        "image failed for good"
+    );
     worker.failed(task, cause, message).await;
     worker
         .metrics

@@ -3,11 +3,18 @@
 use std::time::Duration;
 
 use contracts::{Cause, ImportImage, SourceFile};
-use drive::{DriveError, Entry, ErrorKind, cost};
+use drive::{DriveError, Entry, ErrorKind};
+use runtime::backoff::Reconnect;
 use runtime::breaker::Permit;
+use storage::StoreError;
 
 use crate::Worker;
 use crate::download::{Failure, Mismatch, Stored};
+use crate::outage;
+
+/// A throttled task waits no longer than this before it asks again, whatever Drive asks for: the
+/// quota's pause is as long, and it holds for every task.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What came of one execution.
 pub(crate) enum Outcome {
@@ -25,43 +32,62 @@ enum Next {
     End(Outcome),
     /// Again, without spending an attempt: something was away.
     Again,
-    /// Again, once: the file changed, or its bytes were damaged.
-    AgainWith(SourceFile, Option<Mismatch>),
+    /// Again, without spending an attempt, but not at once: everybody was too fast.
+    AgainLater(Option<Duration>),
+    /// Other bytes came than were listed.
+    Mismatch(Mismatch),
+}
+
+/// What earlier transfers of one execution have told.
+#[derive(Default)]
+struct Seen {
+    /// The MD5 of bytes that did not match.
+    md5: Option<String>,
+    /// The file was not as listed any more.
+    changed: bool,
 }
 
 impl Worker {
-    /// Execute `task`; `seen_before` says that an earlier delivery may have got far.
+    /// Execute `task`; `seen_before` says that an earlier execution may have got far.
     pub(crate) async fn import(&self, task: &ImportImage, seen_before: bool) -> Outcome {
         let mut file = task.file.clone();
         if seen_before && let Some(stored) = self.look_first(task).await {
             return Outcome::Imported(file, Box::new(stored));
         }
-        let mut mismatch: Option<Mismatch> = None;
+        let mut seen = Seen::default();
+        let mut pause = Reconnect::default();
         loop {
-            let drive = self.drive_breaker.admit().await;
+            let drive = self.admit_to_drive().await;
             let store = self.store_breaker.admit().await;
             let result = self.transfer(&file, &task.destination_prefix).await;
             self.count_download(&result);
-            match result {
+            let next = match result {
                 Ok(stored) => {
                     drive.answered();
                     store.answered();
                     self.quota.accepted();
                     return Outcome::Imported(file, Box::new(stored));
                 }
-                Err(failure) => match self
-                    .judge(failure, &file, mismatch.take(), drive, store)
-                    .await
-                {
-                    Next::End(outcome) => return outcome,
-                    Next::Again => {}
-                    Next::AgainWith(now, seen) => (file, mismatch) = (now, seen),
-                },
+                Err(failure) => self.judge(failure, drive, store).await,
+            };
+            match next {
+                Next::End(outcome) => return outcome,
+                Next::Again => {}
+                Next::AgainLater(after) => {
+                    let after = after.unwrap_or_default().min(LONGEST_PAUSE);
+                    tokio::time::sleep(pause.next_delay().max(after)).await;
+                }
+                Next::Mismatch(mismatch) => {
+                    match self.look_again(mismatch, &mut file, &mut seen).await {
+                        Some(outcome) => return outcome,
+                        None => continue,
+                    }
+                }
             }
         }
     }
 
-    /// Whether an earlier delivery stored it already. Costs Drive nothing.
+    /// Whether an earlier execution stored it already. Costs Drive nothing.
     async fn look_first(&self, task: &ImportImage) -> Option<Stored> {
         loop {
             let permit = self.store_breaker.admit().await;
@@ -74,7 +100,7 @@ impl Worker {
                     return found;
                 }
                 Err(error) if error.kind() == storage::ErrorKind::Outage => {
-                    permit.away(&error.to_string())
+                    permit.away(&chain(&error));
                 }
                 // Not being able to look is no reason not to do it.
                 Err(_) => return None,
@@ -82,55 +108,27 @@ impl Worker {
         }
     }
 
-    async fn judge(
-        &self,
-        failure: Failure,
-        file: &SourceFile,
-        seen: Option<Mismatch>,
-        drive: Permit,
-        store: Permit,
-    ) -> Next {
+    async fn judge(&self, failure: Failure, drive: Permit, store: Permit) -> Next {
         let message = chain(&failure);
         match failure {
-            Failure::Drive(error) => self.judge_drive(&error, message, file, drive).await,
+            // The store was not asked: its permit is dropped without a word.
+            Failure::Drive(error) => self.judge_drive(&error, message, drive).await,
             Failure::Store(error) => {
                 drive.answered();
-                match error.kind() {
-                    storage::ErrorKind::Outage => {
-                        store.away(&message);
-                        Next::Again
-                    }
-                    storage::ErrorKind::Retry => {
-                        store.answered();
-                        Next::End(Outcome::Retry(Cause::CorruptTransfer, message, None))
-                    }
-                    storage::ErrorKind::Object => {
-                        store.answered();
-                        Next::End(Outcome::Rejected(Cause::StoreRejected, message))
-                    }
-                }
+                judge_store(&error, message, store)
             }
             Failure::Rejected(cause, message) => {
                 drive.answered();
-                store.answered();
                 Next::End(Outcome::Rejected(cause, message))
             }
             Failure::Mismatch(mismatch) => {
                 drive.answered();
-                store.answered();
-                self.judge_mismatch(mismatch, message, file, seen).await
+                Next::Mismatch(mismatch)
             }
         }
     }
 
-    async fn judge_drive(
-        &self,
-        error: &DriveError,
-        message: String,
-        file: &SourceFile,
-        permit: Permit,
-    ) -> Next {
-        let retry = |cause, after| Next::End(Outcome::Retry(cause, message.clone(), after));
+    async fn judge_drive(&self, error: &DriveError, message: String, permit: Permit) -> Next {
         match error.kind() {
             ErrorKind::Outage | ErrorKind::Credentials => {
                 permit.away(&message);
@@ -139,7 +137,8 @@ impl Worker {
             ErrorKind::Throttled { after } => {
                 permit.answered();
                 self.quota.throttled(after);
-                retry(Cause::DriveThrottled, after)
+                tracing::debug!(error = message, "Drive throttles; slowing down");
+                Next::AgainLater(after)
             }
             ErrorKind::Item | ErrorKind::Page => {
                 permit.answered();
@@ -153,82 +152,62 @@ impl Worker {
                 };
                 Next::End(Outcome::Rejected(cause, message))
             }
-            // Is it this file, or is it Drive? A cheap question tells: an attempt is spent only if
-            // Drive answers it.
-            ErrorKind::Retry { after } => match self.ask(file).await {
-                Err(probe) if away(&probe) => {
-                    permit.away(&message);
-                    Next::Again
+            // Is it this file, or is it Drive? An attempt is spent only if Drive is there.
+            ErrorKind::Retry { after } => {
+                if let Some(why) = self.why_drive_is_away().await {
+                    permit.away(&why);
+                    return Next::Again;
                 }
-                _ => {
-                    permit.answered();
-                    let cause = match error {
-                        DriveError::Server { .. } | DriveError::Protocol(_) => {
-                            Cause::DriveUnavailable
-                        }
-                        _ => Cause::NetworkError,
-                    };
-                    retry(cause, after)
-                }
-            },
+                permit.answered();
+                let cause = match error {
+                    DriveError::Server { .. } | DriveError::Protocol(_) => Cause::DriveUnavailable,
+                    _ => Cause::NetworkError,
+                };
+                Next::End(Outcome::Retry(cause, message, after))
+            }
         }
     }
 
     /// Other bytes than listed: the file changed, the bytes were damaged, or Drive's checksum is
-    /// wrong (seen with Google Photos). A second download tells the last two apart.
-    async fn judge_mismatch(
+    /// wrong (seen with Google Photos). A second download tells the last two apart. `None` asks for
+    /// another download of `file`.
+    async fn look_again(
         &self,
         mismatch: Mismatch,
-        message: String,
-        file: &SourceFile,
-        seen: Option<Mismatch>,
-    ) -> Next {
-        if let Ok(Entry::File(now)) = self.ask(file).await {
-            let changed = (&now.md5, &now.sha256, now.size) != (&file.md5, &file.sha256, file.size);
-            if changed {
-                let now = SourceFile {
-                    mime_type: now.mime_type,
-                    size: now.size,
-                    md5: now.md5,
-                    sha256: now.sha256,
-                    modified_time: now.modified_time,
-                    ..file.clone()
-                };
-                return Next::AgainWith(now, None);
+        file: &mut SourceFile,
+        seen: &mut Seen,
+    ) -> Option<Outcome> {
+        let message = Failure::Mismatch(mismatch.clone()).to_string();
+        if let Ok(Entry::File(now)) = self.ask(&file.id, file.resource_key.as_deref()).await
+            && (&now.md5, &now.sha256, now.size) != (&file.md5, &file.sha256, file.size)
+        {
+            if seen.changed {
+                let message = format!("the file keeps changing in Drive; {message}");
+                return Some(Outcome::Retry(Cause::CorruptTransfer, message, None));
             }
+            file.mime_type = now.mime_type;
+            file.size = now.size;
+            file.md5 = now.md5;
+            file.sha256 = now.sha256;
+            file.modified_time = now.modified_time;
+            *seen = Seen {
+                md5: None,
+                changed: true,
+            };
+            return None;
         }
-        match seen {
-            None => Next::AgainWith(file.clone(), Some(mismatch)),
-            Some(first) if first.md5 == mismatch.md5 => {
-                Next::End(Outcome::Rejected(Cause::ChecksumMismatch, message))
+        match seen.md5.replace(mismatch.md5.clone()) {
+            None => None,
+            Some(first) if first == mismatch.md5 => {
+                Some(Outcome::Rejected(Cause::ChecksumMismatch, message))
             }
-            Some(_) => Next::End(Outcome::Retry(Cause::CorruptTransfer, message, None)),
+            Some(_) => Some(Outcome::Retry(Cause::CorruptTransfer, message, None)),
         }
-    }
-
-    async fn ask(&self, file: &SourceFile) -> Result<Entry, DriveError> {
-        self.quota.acquire(cost::GET).await;
-        let answer = self
-            .drive
-            .file(&file.id, file.resource_key.as_deref())
-            .await;
-        let outcome = if answer.is_ok() { "ok" } else { "error" };
-        self.metrics
-            .drive_requests
-            .with_label_values(&["get", outcome])
-            .inc();
-        answer
     }
 
     fn count_download(&self, result: &Result<Stored, Failure>) {
         let outcome = match result {
-            Err(Failure::Drive(error)) => match error.kind() {
-                ErrorKind::Retry { .. } => "retry",
-                ErrorKind::Throttled { .. } => "throttled",
-                ErrorKind::Outage => "outage",
-                ErrorKind::Credentials => "credentials",
-                ErrorKind::Item | ErrorKind::Page => "refused",
-            },
+            Err(Failure::Drive(error)) => outage::outcome(error),
             _ => "ok",
         };
         self.metrics
@@ -238,16 +217,29 @@ impl Worker {
     }
 }
 
-/// Whether the answer to a cheap question says that Drive is away for everybody.
-fn away(error: &DriveError) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Retry { .. } | ErrorKind::Outage | ErrorKind::Credentials
-    )
+fn judge_store(error: &StoreError, message: String, permit: Permit) -> Next {
+    match error.kind() {
+        storage::ErrorKind::Outage => {
+            permit.away(&message);
+            Next::Again
+        }
+        storage::ErrorKind::Retry => {
+            permit.answered();
+            Next::End(Outcome::Retry(Cause::CorruptTransfer, message, None))
+        }
+        storage::ErrorKind::Object => {
+            permit.answered();
+            let cause = match error {
+                StoreError::TooLarge => Cause::TooLarge,
+                _ => Cause::StoreRejected,
+            };
+            Next::End(Outcome::Rejected(cause, message))
+        }
+    }
 }
 
 /// The error with everything that led to it, without repeating what a source says again.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -8,24 +8,32 @@ mod delete;
 mod download;
 mod facts;
 mod handle;
+mod held;
 mod import;
 mod key;
 mod metrics;
+mod outage;
 mod report;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use contracts::streams;
+use contracts::{FileId, streams};
 use drive::Drive;
 use jetstream::consume::{self, Options};
 use jetstream::presence::{self, Activity};
 use jetstream::{Nats, topology};
 use runtime::backoff::RetryPolicy;
-use runtime::{Breaker, Quota, Service};
+use runtime::{Breaker, Health, Quota, Service};
 use storage::Store;
+use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
+use held::Held;
 use metrics::Metrics;
+
+/// How long the end may take beyond the grace period.
+const LATEST: Duration = Duration::from_secs(5);
 
 /// What every task of this process shares.
 struct Worker {
@@ -33,13 +41,17 @@ struct Worker {
     instance: String,
     nats: Nats,
     drive: Drive,
+    /// A file that nobody has; asking for it tells whether Drive is there.
+    nobody: FileId,
     store: Store,
     quota: Quota,
-    activity: Activity,
+    held: Held,
     drive_breaker: Breaker,
     store_breaker: Breaker,
     retry: RetryPolicy,
     metrics: Metrics,
+    health: Health,
+    stop: CancellationToken,
 }
 
 /// Run until `service.stop`, then finish what is held within the grace period.
@@ -48,41 +60,68 @@ struct Worker {
 /// When the settings cannot work, or the NATS topology is not what the code relies on.
 pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
     let metrics = Metrics::new(&service.registry)?;
-    let Some(nats) =
-        jetstream::connect_when_up(&config.nats, &service.health, &service.stop).await?
-    else {
+    let stop = service.stop.child_token();
+    // Later than `stop`: health and quota shares are kept until the last held task is done.
+    let drained = CancellationToken::new();
+    let health = async {
+        let served = runtime::health::serve(
+            config.health_listen,
+            service.health.clone(),
+            service.registry.clone(),
+            drained.clone(),
+        )
+        .await;
+        // Only a port that is taken ends it early; that must show at once, not at the end.
+        stop.cancel();
+        served
+    };
+    let work = async {
+        let worked = work(&config, &service.health, metrics, &stop, &drained).await;
+        drained.cancel();
+        worked
+    };
+    let (health, worked) = tokio::join!(health, work);
+    health.and(worked)
+}
+
+async fn work(
+    config: &Config,
+    health: &Health,
+    metrics: Metrics,
+    stop: &CancellationToken,
+    drained: &CancellationToken,
+) -> anyhow::Result<()> {
+    let store = Store::open(config.store.clone()).await?;
+    let drive = Drive::new(config.drive.clone())?;
+    let Some(nats) = jetstream::connect_when_up(&config.nats, health, stop).await? else {
         return Ok(());
     };
-    if !topology::verify_when_there(&nats, &service.health, &service.stop).await? {
+    if !topology::verify_when_there(&nats, health, stop).await? {
         return Ok(());
     }
+    let activity = Activity::default();
     let worker = Arc::new(Worker {
         instance: format!("worker-{}", uuid::Uuid::new_v4()),
-        drive: Drive::new(config.drive)?,
-        store: Store::open(config.store).await?,
+        drive,
+        nobody: "imagefleet-is-drive-there".parse()?,
+        store,
         quota: Quota::new(config.quota),
-        activity: Activity::default(),
-        drive_breaker: Breaker::new("drive", service.health.clone()),
-        store_breaker: Breaker::new("store", service.health.clone()),
+        held: Held::new(activity.clone(), metrics.in_flight.clone()),
+        drive_breaker: Breaker::new("drive", health.clone()),
+        store_breaker: Breaker::new("store", health.clone()),
         retry: config.retry,
         metrics,
+        health: health.clone(),
+        stop: stop.clone(),
         nats,
     });
-    // Quota shares are kept until the last held task is done.
-    let drained = tokio_util::sync::CancellationToken::new();
-    let health = runtime::health::serve(
-        config.health_listen,
-        service.health.clone(),
-        service.registry.clone(),
-        drained.clone(),
-    );
     let presence = presence::run(
         &worker.nats,
-        "worker",
-        &worker.instance,
+        ("worker", &worker.instance),
         &worker.quota,
-        &worker.activity,
-        &drained,
+        &activity,
+        health,
+        drained,
     );
     let consume = async {
         consume::run(
@@ -92,17 +131,22 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
                 concurrency: config.concurrency,
                 grace: config.grace,
             },
-            &service.health,
-            &service.stop,
-            || async {
-                worker.drive_breaker.closed().await;
-                worker.store_breaker.closed().await;
-            },
+            health,
+            stop,
+            || worker.may_fetch(),
             |delivery, give_up| handle::handle(Arc::clone(&worker), delivery, give_up),
         )
         .await;
         drained.cancel();
     };
-    let (health, (), ()) = tokio::join!(health, presence, consume);
-    health
+    // With NATS away, fetching, settling and leaving the fleet each wait for an answer.
+    let overdue = async {
+        stop.cancelled().await;
+        tokio::time::sleep(config.grace + LATEST).await;
+    };
+    tokio::select! {
+        ((), ()) = futures::future::join(presence, consume) => {}
+        () = overdue => tracing::warn!("ending without NATS; what is held will be delivered again"),
+    }
+    Ok(())
 }

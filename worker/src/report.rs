@@ -1,5 +1,9 @@
 //! Telling what came of a task, durably, before it is settled.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_nats::connection::State;
 use bytes::Bytes;
 use contracts::event::Timings;
 use contracts::{
@@ -7,11 +11,11 @@ use contracts::{
 };
 use jetstream::{PublishError, at_schedule};
 use runtime::backoff::Reconnect;
-use std::time::Duration;
 use time::OffsetDateTime;
 
 use crate::Worker;
-use crate::download::Stored;
+use crate::download::{Stored, Took};
+use crate::import::chain;
 
 impl Worker {
     /// Publish until it is stored: the task is held meanwhile, so nothing is lost by waiting.
@@ -25,7 +29,7 @@ impl Worker {
                 return;
             }
         };
-        until_stored(|| {
+        self.until_stored(|| {
             self.nats
                 .publish(subject.clone(), &message_id, payload.clone())
         })
@@ -34,14 +38,13 @@ impl Worker {
 
     /// One image is whole in the store.
     pub(crate) async fn imported(&self, task: &ImportImage, file: SourceFile, stored: Stored) {
-        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let body = EventBody::ImageImported {
             run: task.run,
             attempt: task.attempt,
             file,
             object: Object {
-                provider: self.store().provider().to_owned(),
-                bucket: self.store().bucket().to_owned(),
+                provider: self.store.provider().to_owned(),
+                bucket: self.store.bucket().to_owned(),
                 key: stored.key.as_str().to_owned(),
                 size: stored.size,
                 md5: stored.md5,
@@ -50,11 +53,7 @@ impl Worker {
                 width: stored.facts.width,
                 height: stored.facts.height,
             },
-            timings: Timings {
-                quota_ms: millis(stored.quota),
-                download_ms: millis(stored.download),
-                upload_ms: millis(stored.upload),
-            },
+            timings: stored.took.as_ref().map(timings).unwrap_or_default(),
             worker: self.instance.clone(),
         };
         self.announce(&task.import_id, &event_id(task), body).await;
@@ -97,7 +96,7 @@ impl Worker {
         };
         let subject = subjects::retry(&task.import_id, &task.file.item_id);
         let target = subjects::task(&task.import_id);
-        until_stored(|| {
+        self.until_stored(|| {
             self.nats.publish_with_headers(
                 subject.clone(),
                 at_schedule(due, &target),
@@ -116,20 +115,45 @@ impl Worker {
         };
         self.announce(&task.import_id, &event_id(task), body).await;
     }
+
+    async fn until_stored<F, Fut>(&self, publish: F)
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<u64, PublishError>>,
+    {
+        let mut pause = Reconnect::default();
+        let mut waited = BTreeSet::new();
+        while let Err(error) = publish().await {
+            // Apart from the connection: a full disk stops publishing only.
+            let missing = match self.nats.client.connection_state() {
+                State::Connected => "events",
+                State::Pending | State::Disconnected => "nats",
+            };
+            self.health.waiting(
+                missing,
+                format!("NATS did not store a message: {}", chain(&error)),
+            );
+            if waited.is_empty() {
+                tracing::warn!(error = %chain(&error), "NATS did not store a message; trying until it does");
+            }
+            waited.insert(missing);
+            pause.wait().await;
+        }
+        for missing in waited {
+            self.health.ready(missing);
+        }
+    }
+}
+
+fn timings(took: &Took) -> Timings {
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    Timings {
+        quota_ms: millis(took.quota),
+        download_ms: millis(took.download),
+        upload_ms: millis(took.upload),
+    }
 }
 
 fn event_id(task: &ImportImage) -> String {
     format!("{}.{}.{}", task.run, task.attempt, task.file.item_id)
-}
-
-async fn until_stored<F, Fut>(publish: F)
-where
-    F: Fn() -> Fut,
-    Fut: Future<Output = Result<u64, PublishError>>,
-{
-    let mut pause = Reconnect::default();
-    while let Err(error) = publish().await {
-        tracing::warn!(error = %error, "NATS did not store a message; trying again");
-        pause.wait().await;
-    }
 }
