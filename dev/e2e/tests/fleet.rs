@@ -240,7 +240,13 @@ async fn a_missing_bucket_is_said_and_waited_for() {
             "absent".clone_into(value);
         }
     }
-    let fleet = Fleet::start(&fleet::program().unwrap(), 1, &[drive_env, store_env].concat()).await.unwrap();
+    let fleet = Fleet::start(
+        &fleet::program().unwrap(),
+        1,
+        &[drive_env, store_env].concat(),
+    )
+    .await
+    .unwrap();
     let job = fleet.import("sim-n40-s5k").await.unwrap();
     let url = format!("{}/api/import/status/{job}", fleet.url);
     let status = until("the status says what is missing", DEADLINE, || async {
@@ -250,11 +256,19 @@ async fn a_missing_bucket_is_said_and_waited_for() {
     .await;
     let why = status["waiting_for"]["store"].as_str().unwrap();
     assert!(why.contains("absent") && why.contains("create it"), "{why}");
-    assert_eq!((&status["status"], &status["failed"]), (&"processing".into(), &0.into()), "{status}");
+    assert_eq!(
+        (&status["status"], &status["failed"]),
+        (&"processing".into(), &0.into()),
+        "{status}"
+    );
     // Nothing was spent: with the bucket there, everything arrives.
     let (_, store) = bucket("absent").await;
     let status = fleet.ended(&job, DEADLINE).await.unwrap();
-    assert_eq!((&status["status"], &status["imported_count"]), (&"completed".into(), &40.into()), "{status}");
+    assert_eq!(
+        (&status["status"], &status["imported_count"]),
+        (&"completed".into(), &40.into()),
+        "{status}"
+    );
     assert_every_byte(&fleet.url, &store, 40).await;
     fleet.stop().await.unwrap();
 }

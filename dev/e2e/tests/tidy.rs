@@ -14,18 +14,34 @@ fn root() -> PathBuf {
 /// Each workspace crate: its folder, and the workspace crates it needs (not only for tests).
 fn crates() -> BTreeMap<String, (String, BTreeSet<String>)> {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .args([
+            "metadata",
+            "--no-deps",
+            "--offline",
+            "--format-version",
+            "1",
+        ])
         .current_dir(root())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let packages = metadata["packages"].as_array().unwrap();
     packages
         .iter()
         .map(|package| {
             let manifest = Path::new(package["manifest_path"].as_str().unwrap());
-            let folder = manifest.parent().unwrap().strip_prefix(root()).unwrap().display().to_string();
+            let folder = manifest
+                .parent()
+                .unwrap()
+                .strip_prefix(root())
+                .unwrap()
+                .display()
+                .to_string();
             let needs = package["dependencies"]
                 .as_array()
                 .unwrap()
@@ -33,7 +49,10 @@ fn crates() -> BTreeMap<String, (String, BTreeSet<String>)> {
                 .filter(|needed| needed["kind"].is_null() && !needed["path"].is_null())
                 .map(|needed| needed["name"].as_str().unwrap().to_owned())
                 .collect();
-            (package["name"].as_str().unwrap().to_owned(), (folder, needs))
+            (
+                package["name"].as_str().unwrap().to_owned(),
+                (folder, needs),
+            )
         })
         .collect()
 }
@@ -63,7 +82,10 @@ fn dependencies_point_one_way() {
             }
             let down = layer(other) < layer(folder);
             let beside = layer(folder) == 5 && layer(other) == 5;
-            assert!(down || beside, "{name} ({folder}) must not depend on {needed} ({other})");
+            assert!(
+                down || beside,
+                "{name} ({folder}) must not depend on {needed} ({other})"
+            );
         }
     }
 }
@@ -73,9 +95,18 @@ fn each_keeps_away_from_what_is_not_its_business() {
     let crates = crates();
     let needs = |name: &str, other: &str| crates[name].1.contains(other);
     assert!(!needs("worker", "read-model"), "the worker never opens SQL");
-    assert!(!needs("producer", "storage"), "the producer never touches the store");
-    assert!(!needs("projector", "drive") && !needs("projector", "storage"), "the projector calls neither");
-    assert!(crates["drive-sim"].1.is_empty(), "drive-sim must not share our misunderstandings");
+    assert!(
+        !needs("producer", "storage"),
+        "the producer never touches the store"
+    );
+    assert!(
+        !needs("projector", "drive") && !needs("projector", "storage"),
+        "the projector calls neither"
+    );
+    assert!(
+        crates["drive-sim"].1.is_empty(),
+        "drive-sim must not share our misunderstandings"
+    );
     assert!(crates["contracts"].1.is_empty());
 }
 
@@ -84,12 +115,25 @@ fn every_folder_says_what_it_does() {
     for (name, (folder, _)) in crates() {
         let readme = root().join(&folder).join("README.md");
         let text = std::fs::read_to_string(&readme).unwrap_or_default();
-        for heading in ["## Does", "## Never does", "## In", "## Settings", "## When it fails"] {
-            assert!(text.contains(heading), "{name}: {} lacks {heading:?}", readme.display());
+        for heading in [
+            "## Does",
+            "## Never does",
+            "## In",
+            "## Settings",
+            "## When it fails",
+        ] {
+            assert!(
+                text.contains(heading),
+                "{name}: {} lacks {heading:?}",
+                readme.display()
+            );
         }
     }
     for folder in ["deploy", "docs", "web"] {
-        assert!(root().join(folder).join("README.md").is_file(), "{folder}/README.md is missing");
+        assert!(
+            root().join(folder).join("README.md").is_file(),
+            "{folder}/README.md is missing"
+        );
     }
 }
 
@@ -114,8 +158,18 @@ fn subjects_are_spelled_in_contracts_alone() {
         sources(&root().join(&folder).join("src"), &mut files);
         for file in files {
             let text = std::fs::read_to_string(&file).unwrap();
-            for subject in ["\"images.tasks", "\"images.retries", "\"images.checkpoints", "\"imports.requests", "\"events."] {
-                assert!(!text.contains(subject), "{} spells {subject}…\"", file.display());
+            for subject in [
+                "\"images.tasks",
+                "\"images.retries",
+                "\"images.checkpoints",
+                "\"imports.requests",
+                "\"events.",
+            ] {
+                assert!(
+                    !text.contains(subject),
+                    "{} spells {subject}…\"",
+                    file.display()
+                );
             }
         }
     }

@@ -35,7 +35,9 @@ impl Members {
     #[must_use]
     pub fn waiting(&self) -> BTreeMap<String, String> {
         let seen = self.live();
-        seen.values().flat_map(|(presence, _)| presence.waiting.clone()).collect()
+        seen.values()
+            .flat_map(|(presence, _)| presence.waiting.clone())
+            .collect()
     }
 
     pub(crate) fn take(&self, change: Entry) {

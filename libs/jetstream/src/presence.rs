@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use contracts::kv::Presence;
 use contracts::streams;
 use futures::StreamExt as _;
-use runtime::{Health, Quota};
 use runtime::backoff::Reconnect;
+use runtime::{Health, Quota};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -101,7 +101,9 @@ async fn follow(
             busy: activity.inner.0.load(Ordering::Relaxed),
             waiting: health.missing(),
         };
-        bucket.put(instance, serde_json::to_vec(&mine)?.into()).await?;
+        bucket
+            .put(instance, serde_json::to_vec(&mine)?.into())
+            .await?;
         share(&members, instance, quota);
     }
 }

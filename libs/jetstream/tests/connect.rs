@@ -7,7 +7,13 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 
 fn config(url: String) -> NatsConfig {
-    NatsConfig { url, user: None, password: None, creds: None, name: "test".into() }
+    NatsConfig {
+        url,
+        user: None,
+        password: None,
+        creds: None,
+        name: "test".into(),
+    }
 }
 
 /// A server that greets with `info` and answers pings; nothing else.
@@ -35,7 +41,10 @@ async fn greeter(info: &'static str) -> String {
 async fn an_old_server_is_named_with_the_version_that_is_needed() {
     let url = greeter(r#"{"server_id":"S","version":"2.9.25","max_payload":1048576,"jetstream":true,"headers":true}"#).await;
     let error = connect(&config(url)).await.err().unwrap();
-    assert!(matches!(&error, ConnectError::ServerTooOld { found } if found == "2.9.25"), "{error}");
+    assert!(
+        matches!(&error, ConnectError::ServerTooOld { found } if found == "2.9.25"),
+        "{error}"
+    );
     let text = error.to_string();
     assert!(text.contains("2.12") && text.contains("upgrade"), "{text}");
     assert!(!error.is_outage());
@@ -43,18 +52,30 @@ async fn an_old_server_is_named_with_the_version_that_is_needed() {
 
 #[tokio::test]
 async fn a_server_without_jetstream_is_told_apart() {
-    let url = greeter(r#"{"server_id":"S","version":"2.15.1","max_payload":1048576,"headers":true}"#).await;
+    let url =
+        greeter(r#"{"server_id":"S","version":"2.15.1","max_payload":1048576,"headers":true}"#)
+            .await;
     let error = connect(&config(url)).await.err().unwrap();
     assert!(matches!(error, ConnectError::NoJetStream), "{error}");
 }
 
 #[tokio::test]
 async fn nobody_there_is_an_outage_and_shows_no_password() {
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let error = connect(&config(format!("nats://user:secret@{free}"))).await.err().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let error = connect(&config(format!("nats://user:secret@{free}")))
+        .await
+        .err()
+        .unwrap();
     assert!(error.is_outage());
     let text = format!("{error:?} {error}");
-    assert!(text.contains("NATS_URL") && !text.contains("secret"), "{text}");
+    assert!(
+        text.contains("NATS_URL") && !text.contains("secret"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

@@ -100,8 +100,13 @@ impl Health {
     /// Each dependency that is away, and why.
     #[must_use]
     pub fn missing(&self) -> BTreeMap<String, String> {
-        let all = self.dependencies.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().filter_map(|(name, why)| Some((name.clone(), why.clone()?))).collect()
+        let all = self
+            .dependencies
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.iter()
+            .filter_map(|(name, why)| Some((name.clone(), why.clone()?)))
+            .collect()
     }
 
     /// Whether every dependency answers.
