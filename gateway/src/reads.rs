@@ -7,7 +7,7 @@ use runtime::health::Health;
 
 use crate::problem::{Code, Problem};
 
-const DEPENDENCY: &str = "database";
+const DEPENDENCY: &str = "sql";
 /// Between two looks while the database is away, and while it answers.
 const RETRY: Duration = Duration::from_secs(1);
 const PROBE: Duration = Duration::from_secs(5);

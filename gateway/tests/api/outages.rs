@@ -40,7 +40,7 @@ async fn without_nats_it_starts_reads_and_refuses_at_once() {
     testkit::until("readiness names NATS alone", PATIENCE, || async {
         let report = readiness(&gateway).await;
         let why = report["dependencies"]["nats"]["why"].as_str()?;
-        let database = &report["dependencies"]["database"]["ready"];
+        let database = &report["dependencies"]["sql"]["ready"];
         (why.contains("NATS_URL") && *database == true).then_some(())
     })
     .await;
@@ -161,7 +161,7 @@ async fn without_a_database_imports_start_and_have_a_status() {
     })
     .await;
     assert_eq!(
-        readiness(&gateway).await["dependencies"]["database"]["ready"],
+        readiness(&gateway).await["dependencies"]["sql"]["ready"],
         false
     );
 
