@@ -1,16 +1,10 @@
 //! Telling an outage from one image's trouble, and waiting while something is away.
 
-use std::time::Duration;
-
-use async_nats::connection::State;
 use drive::{DriveError, Entry, ErrorKind, cost};
 use runtime::breaker::Permit;
 
 use crate::Worker;
 use crate::import::chain;
-
-/// How often a lost connection is looked at.
-const RECONNECTED: Duration = Duration::from_millis(100);
 
 impl Worker {
     /// Leave to use Drive. While it is away one task at a time asks a cheap question; an image is
@@ -69,12 +63,6 @@ impl Worker {
             biased;
             () = closed => {}
             () = self.held.none() => {}
-        }
-        // A fetch asked for now would be sent when NATS is back and nobody listens any more. What it
-        // is given would be lost until its ack wait is over, and count as delivered.
-        while self.nats.client.connection_state() != State::Connected {
-            self.health.waiting("nats", "the connection is lost");
-            tokio::time::sleep(RECONNECTED).await;
         }
     }
 

@@ -73,6 +73,9 @@ async fn with_two_percent_of_everything_going_wrong_everything_arrives() {
         reset: 0.02,
         truncate: 0.02,
         flip: 0.02,
+        stall: 0.02,
+        latency_ms: 5,
+        jitter_ms: 20,
         expired_token: 0.02,
         short_page: 0.02,
         empty_page: 0.02,
@@ -270,5 +273,36 @@ async fn a_missing_bucket_is_said_and_waited_for() {
         "{status}"
     );
     assert_every_byte(&fleet.url, &store, 40).await;
+    fleet.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quota_that_nobody_told_us_of_costs_time_and_nothing_else() {
+    // Answers 403 and 429, some with Retry-After, as soon as the burst is spent.
+    let faults = Faults {
+        quota_units_per_minute: Some(600_000),
+        quota_burst_ms: Some(3_000),
+        ..Faults::default()
+    };
+    let (drive_env, sim) = drive(faults).await;
+    let (store_env, store) = bucket("quota").await;
+    let fleet = Fleet::start(
+        &fleet::program().unwrap(),
+        2,
+        &[drive_env, store_env].concat(),
+    )
+    .await
+    .unwrap();
+    let job = fleet.import("sim-n500-s5k").await.unwrap();
+    let status = fleet.ended(&job, DEADLINE).await.unwrap();
+    assert_eq!(
+        (&status["status"], &status["imported_count"]),
+        (&"completed".into(), &500.into()),
+        "{status}"
+    );
+    assert_every_byte(&fleet.url, &store, 500).await;
+    let statuses = sim.stats().statuses;
+    let refused = statuses.get(&403).unwrap_or(&0) + statuses.get(&429).unwrap_or(&0);
+    assert!(refused > 0, "the quota never bound: {statuses:?}");
     fleet.stop().await.unwrap();
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::connection::State;
 use async_nats::jetstream::consumer::{Consumer, pull};
 use futures::StreamExt as _;
 use runtime::Health;
@@ -19,6 +20,8 @@ use crate::{Delivery, Nats};
 const IDLE_WAIT: Duration = Duration::from_secs(1);
 /// No answer to a fetch for this long means that the connection is gone.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a lost connection is looked at.
+const RECONNECTED: Duration = Duration::from_millis(100);
 /// Fetched at once, at most.
 const MAX_FETCH: usize = 256;
 
@@ -62,6 +65,11 @@ pub async fn run<G, GF, H, HF>(
             biased;
             () = stop.cancelled() => break,
             () = gate() => {}
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            () = connected(nats, health) => {}
         }
         let mut permits = tokio::select! {
             biased;
@@ -112,6 +120,16 @@ pub async fn run<G, GF, H, HF>(
         give_up.cancel();
         // Bounded: a handler that ignores the token must not keep the process alive.
         let _ = tokio::time::timeout(Duration::from_secs(5), tasks.wait()).await;
+    }
+}
+
+/// Wait for a connection. A fetch asked for without one would be sent when NATS is back and nobody
+/// listens any more; what it is given would be lost until its ack wait is over, and count as
+/// delivered.
+async fn connected(nats: &Nats, health: &Health) {
+    while nats.client.connection_state() != State::Connected {
+        health.waiting("nats", "the connection is lost");
+        tokio::time::sleep(RECONNECTED).await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! A whole worker in this process, against a real nats-server, a simulated Drive and a real store.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod broker;
 mod drain;
 mod faults;
 mod images;

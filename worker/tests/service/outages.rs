@@ -11,14 +11,14 @@ use testkit::until;
 use crate::support::{self, Fixture, PATIENCE, Running};
 
 /// Drive takes its time, so that there is a middle.
-fn slow() -> Faults {
+pub(crate) fn slow() -> Faults {
     Faults {
         latency_ms: 30,
         ..Faults::default()
     }
 }
 
-async fn imported(it: &Fixture) -> usize {
+pub(crate) async fn imported(it: &Fixture) -> usize {
     let events = it.events().await;
     events
         .iter()
@@ -27,7 +27,7 @@ async fn imported(it: &Fixture) -> usize {
 }
 
 /// A worker that has done some of `files`, with the rest before it.
-async fn in_the_middle() -> (Fixture, Vec<SourceFile>, Running) {
+pub(crate) async fn in_the_middle() -> (Fixture, Vec<SourceFile>, Running) {
     let it = support::start(slow()).await;
     let files = it.listed("sim-n80-s4k").await;
     it.publish_all(files.clone()).await;
@@ -48,7 +48,7 @@ async fn has_struck(it: &Fixture, fault: &str) {
     .await;
 }
 
-async fn all_imported(it: &Fixture, files: &[SourceFile], worker: Running) {
+pub(crate) async fn all_imported(it: &Fixture, files: &[SourceFile], worker: Running) {
     it.assert_imported(files, 1).await;
     it.assert_nothing_failed().await;
     worker.is_ready().await;
@@ -171,28 +171,6 @@ async fn an_outage_ends_even_if_nobody_is_left_who_met_it() {
 }
 
 #[tokio::test]
-async fn nats_goes_away_and_returns() {
-    let (mut it, files, worker) = in_the_middle().await;
-    it.server.stop().await;
-    worker.waits_for("nats").await;
-    it.server.restart().await.unwrap();
-    all_imported(&it, &files, worker).await;
-}
-
-#[tokio::test]
-async fn nats_is_not_there_at_the_start() {
-    let mut it = support::start(Faults::default()).await;
-    let files = it.listed("sim-n2-s4k").await;
-    it.publish_all(files.clone()).await;
-    it.server.stop().await;
-    let worker = it.work();
-    let why = worker.waits_for("nats").await;
-    assert!(why.contains("NATS_URL"), "{why}");
-    it.server.restart().await.unwrap();
-    all_imported(&it, &files, worker).await;
-}
-
-#[tokio::test]
 async fn a_wrong_key_is_nobodys_failure() {
     let it = support::start(Faults::default()).await;
     let files = it.listed("sim-n4-s4k").await;
@@ -257,25 +235,4 @@ async fn a_stop_during_an_outage_does_not_wait_for_its_end() {
     worker.waits_for("drive").await;
     worker.stop().await;
     assert_eq!(it.tasks_ready().await, 4, "handed back at once");
-}
-
-#[tokio::test]
-async fn a_stop_without_nats_ends_too() {
-    let mut it = support::start(slow()).await;
-    let files = it.listed("sim-n40-s4k").await;
-    it.publish_all(files.clone()).await;
-    let mut config = it.config();
-    config.grace = Duration::from_secs(1);
-    // A limit, so that the fleet must be left.
-    config.quota = Some(10_000_000);
-    let worker = Running::start(config.clone());
-    until("some are imported", PATIENCE, || async {
-        (imported(&it).await >= 5).then_some(())
-    })
-    .await;
-    it.server.stop().await;
-    worker.stop().await;
-    it.server.restart().await.unwrap();
-    let worker = Running::start(config);
-    all_imported(&it, &files, worker).await;
 }
