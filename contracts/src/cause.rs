@@ -64,9 +64,9 @@ codes! {
         /// The id is a file's.
         NotAFolder = "not_a_folder": "The link leads to a file. Import the folder that holds it.",
         /// Drive does not know the folder, or hides it.
-        FolderNotFound = "folder_not_found": "Drive does not know this folder, or it is private. Share it with \"Anyone with the link\" or with the service account.",
+        FolderNotFound = "folder_not_found": "Drive does not know this folder, or it is private. Share it with \"Anyone with the link\".",
         /// Drive refuses access to the folder.
-        FolderForbidden = "folder_forbidden": "The credentials may not read this folder. Share it with \"Anyone with the link\" or with the service account.",
+        FolderForbidden = "folder_forbidden": "The credentials may not read this folder. Share it with \"Anyone with the link\".",
         /// Drive refuses the key or the login.
         CredentialsRejected = "credentials_rejected": "Google Drive refuses the credentials. Check GOOGLE_API_KEY and that the Drive API is enabled for its project, then import again.",
         /// The tree of subfolders does not fit into one checkpoint message.

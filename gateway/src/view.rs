@@ -1,7 +1,7 @@
 //! The shapes of answers. The old system's fields keep their names and meanings.
 
 use contracts::kv::Submission;
-use read_model::{FailureGroup, ImageRow, ImportRow};
+use read_model::{FailureGroup, ImageRow, ImportRow, ImportStatus};
 use serde::Serialize;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
@@ -98,12 +98,25 @@ pub(crate) fn progress(row: &ImportRow) -> Value {
         "eta_seconds": (open && rate > 0.0).then(|| (left as f64 / rate).ceil()),
         "error": row.message,
         "cause": row.cause.map(|cause| cause.code()),
-        "advice": row.cause.map(|cause| cause.advice()),
+        "advice": advice(row),
         "created_at": stamp(row.created_at),
         "started_at": row.started_at.map(stamp),
         "finished_at": row.finished_at.map(stamp),
         "updated_at": stamp(row.last_event_at),
     })
+}
+
+/// What to do about an import that failed, or that found nothing: Drive lists a folder whose content
+/// is not shared as empty.
+fn advice(row: &ImportRow) -> Option<&'static str> {
+    let found_nothing = row.status == ImportStatus::Completed && row.total == 0;
+    match row.cause {
+        Some(cause) => Some(cause.advice()),
+        None if found_nothing => Some(
+            "The folder is empty, or what it holds is not shared. Look at it in Google Drive, and share it with \"Anyone with the link\".",
+        ),
+        None => None,
+    }
 }
 
 /// The same for an import that was accepted and of which no event is folded yet.

@@ -115,10 +115,13 @@ fn summary(progress: &Progress) -> Vec<String> {
         ));
     }
     lines.extend(progress.error.as_deref().map(output::printable));
+    // The error of an import that could not begin holds the advice already.
+    let said = progress.error.as_deref().unwrap_or_default();
     lines.extend(
         progress
             .advice
             .as_deref()
+            .filter(|advice| !said.contains(advice))
             .map(|advice| format!("What to do: {advice}")),
     );
     lines

@@ -60,6 +60,12 @@ fn a_bad_setting_is_64_and_named() {
             "AWS_BUCKET_NAME",
         ),
         (&["projector"], &[("LOG_FORMAT", "xml")], "LOG_FORMAT"),
+        (&["projector"], &[("NATS_URL", "http://x")], "NATS_URL"),
+        (
+            &["worker"],
+            &[key, ("GOOGLE_DRIVE_ENDPOINT", "ftp://x")],
+            "GOOGLE_DRIVE_ENDPOINT",
+        ),
         (&["up"], &[], "GOOGLE_API_KEY"),
         (&["up"], &[key, ("NATS_REPLICAS", "2")], "NATS_REPLICAS"),
         (&["setup", "--replicas", "4"], &[], "NATS_REPLICAS"),

@@ -136,6 +136,37 @@ async fn mistakes_are_told_apart() {
 }
 
 #[tokio::test]
+async fn an_empty_folder_and_a_refused_key_say_what_to_do() {
+    let up = Up::start().await;
+    let empty = up.cli(&["import", "empty-folder", "--watch"]).await;
+    assert_eq!(code(&empty), 0, "{}", stderr(&empty));
+    let text = stdout(&empty);
+    assert!(
+        text.contains("0 imported") && text.contains("share it with"),
+        "{text}"
+    );
+
+    up.drive.set_faults(drive_sim::Faults {
+        unauthorized: true,
+        ..Default::default()
+    });
+    let refused = up.cli(&["import", "demo-photographs", "--watch"]).await;
+    assert_eq!(code(&refused), 1, "{}", stderr(&refused));
+    let text = stdout(&refused);
+    assert_eq!(
+        text.matches("Check GOOGLE_API_KEY").count(),
+        1,
+        "said once: {text}"
+    );
+    assert!(!text.contains(drive_sim::DEFAULT_API_KEY), "{text}");
+
+    // The fleet goes on: the same folder, with the key accepted again.
+    up.drive.set_faults(drive_sim::Faults::default());
+    let good = up.cli(&["import", "sim-n3-s5k", "--watch"]).await;
+    assert_eq!(code(&good), 0, "{}", stderr(&good));
+}
+
+#[tokio::test]
 async fn the_doctor_finds_a_running_fleet_healthy() {
     let up = Up::start().await;
     let port = up

@@ -221,7 +221,7 @@ function hint() {
   box.classList.toggle("bad", !found.ok && found.problem !== "");
   $("folder").setAttribute("aria-invalid", String(!found.ok && found.problem !== ""));
   if (found.ok) text(box, `Folder ${found.id}`);
-  else text(box, found.problem || "Share the folder with “Anyone with the link”, or with the service account.");
+  else text(box, found.problem || "Share the folder with “Anyone with the link”.");
   return found;
 }
 

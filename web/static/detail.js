@@ -11,6 +11,7 @@ function summary(job) {
   const done = job.processed + job.failed;
   switch (job.status) {
     case "completed":
+      if (job.total === 0) return `Finished, with nothing to import. ${job.advice ?? ""}`;
       return job.failed > 0
         ? `Finished: ${count(job.processed)} of ${plural(job.total, "entry", "entries")} done, ${count(job.failed)} failed.`
         : `Finished: all ${plural(job.total, "entry", "entries")} done.`;

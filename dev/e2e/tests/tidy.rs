@@ -95,6 +95,14 @@ fn each_keeps_away_from_what_is_not_its_business() {
     let crates = crates();
     let needs = |name: &str, other: &str| crates[name].1.contains(other);
     assert!(!needs("worker", "read-model"), "the worker never opens SQL");
+    for service in ["producer", "worker", "projector", "gateway"] {
+        let manifest = std::fs::read_to_string(root().join(service).join("Cargo.toml")).unwrap();
+        let own = manifest.split("[dev-dependencies]").next().unwrap();
+        assert!(
+            !own.contains("rusqlite"),
+            "{service} must go through read-model"
+        );
+    }
     assert!(
         !needs("producer", "storage"),
         "the producer never touches the store"

@@ -17,6 +17,12 @@ impl DriveConfig {
     pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
         let default = Self::default();
         let endpoint: Url = env.parse_or("GOOGLE_DRIVE_ENDPOINT", default.endpoint.clone())?;
+        if !matches!(endpoint.scheme(), "http" | "https") {
+            return Err(ConfigError::new(
+                "GOOGLE_DRIVE_ENDPOINT",
+                "must begin with https:// or http://",
+            ));
+        }
         let auth = match env.secret("GOOGLE_API_KEY") {
             Some(key) => Auth::ApiKey(key),
             None if endpoint == default.endpoint => {

@@ -36,6 +36,16 @@ impl NatsConfig {
             creds: env.get("NATS_CREDS").map(PathBuf::from),
             name: name.to_owned(),
         };
+        let known = ["nats://", "tls://", "ws://", "wss://"];
+        for url in config.url.split(',').map(str::trim) {
+            let bare = !url.contains("://");
+            if url.is_empty() || !(bare || known.iter().any(|scheme| url.starts_with(scheme))) {
+                return Err(ConfigError::new(
+                    "NATS_URL",
+                    "must be nats://HOST:PORT, several separated by commas",
+                ));
+            }
+        }
         if config.creds.is_some() && config.user.is_some() {
             return Err(ConfigError::new(
                 "NATS_CREDS",

@@ -163,7 +163,8 @@ pub async fn connect_when_up(
             }
             Err(error) if error.is_outage() => {
                 health.waiting("nats", error.to_string());
-                tracing::warn!(error = %error, "waiting for NATS");
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(error = %error, cause, "waiting for NATS");
             }
             Err(error) => return Err(error),
         }

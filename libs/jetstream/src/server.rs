@@ -33,6 +33,9 @@ pub enum ServerError {
         /// The project's tool folder.
         tools: String,
     },
+    /// The program that was named is not there.
+    #[error("NATS_SERVER_BIN: {0} is no file; name the nats-server program, or leave it out")]
+    NotThere(String),
     /// It could not be started.
     #[error("nats-server could not be started")]
     Spawn(#[source] std::io::Error),
@@ -55,7 +58,11 @@ pub fn find(
     tools: &Path,
 ) -> Result<PathBuf, ServerError> {
     if let Some(explicit) = explicit {
-        return Ok(PathBuf::from(explicit));
+        let program = PathBuf::from(explicit);
+        return match program.is_file() {
+            true => Ok(program),
+            false => Err(ServerError::NotThere(explicit.to_owned())),
+        };
     }
     path.into_iter()
         .flat_map(std::env::split_paths)

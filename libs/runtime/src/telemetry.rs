@@ -17,6 +17,8 @@ pub fn init(env: &Env, default_filter: &str) -> Result<(), ConfigError> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(colours)
+        // A role must not die because nobody reads its log any more.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     // An error means that a subscriber is installed already, as in tests; keep that one.
     let _ = match env.get("LOG_FORMAT").unwrap_or("text") {
