@@ -4,10 +4,13 @@
 use std::path::PathBuf;
 
 use contracts::event::{SkippedEntry, Timings};
+use contracts::kv::{Control, IdempotencyRecord, Presence, Submission};
 use contracts::{
     Cause, DecodeError, DeleteObject, Event, EventBody, ImportImage, ImportRequest, Message,
     Object, SkipReason, SourceFile, Task, decode, encode,
 };
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use time::macros::datetime;
 
 fn request() -> ImportRequest {
@@ -134,15 +137,33 @@ fn events() -> Vec<Event> {
 
 /// `message` encodes to what stands in the file, and the file decodes to `message`.
 fn check<T: Message + PartialEq + std::fmt::Debug>(name: &str, message: &T) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join(format!("tests/golden/{name}.v{}.json", T::VERSION));
-    let written: serde_json::Value = serde_json::from_slice(&encode(message).unwrap()).unwrap();
+    let golden = golden(
+        &format!("{name}.v{}", T::VERSION),
+        &encode(message).unwrap(),
+    );
+    assert_eq!(
+        &decode::<T>(&golden).unwrap(),
+        message,
+        "{name}: the golden file reads differently"
+    );
+}
+
+/// The same for a value of a KV bucket, which carries its version as a field.
+fn check_value<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(
+    name: &str,
+    value: &T,
+) {
+    let golden = golden(&format!("{name}.v1"), &serde_json::to_vec(value).unwrap());
+    assert_eq!(&serde_json::from_slice::<T>(&golden).unwrap(), value);
+}
+
+/// The golden file, after a look that `written` says the same. `WRITE_GOLDEN=1` makes missing ones.
+fn golden(name: &str, written: &[u8]) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.json"));
+    let written: serde_json::Value = serde_json::from_slice(written).unwrap();
     if std::env::var_os("WRITE_GOLDEN").is_some() && !path.exists() {
-        std::fs::write(
-            &path,
-            serde_json::to_string_pretty(&written).unwrap() + "\n",
-        )
-        .unwrap();
+        let text = serde_json::to_string_pretty(&written).unwrap() + "\n";
+        std::fs::write(&path, text).unwrap();
     }
     let golden = std::fs::read(&path).unwrap_or_else(|_| {
         panic!(
@@ -150,16 +171,12 @@ fn check<T: Message + PartialEq + std::fmt::Debug>(name: &str, message: &T) {
             path.display()
         )
     });
+    let kept: serde_json::Value = serde_json::from_slice(&golden).unwrap();
     assert_eq!(
-        &decode::<T>(&golden).unwrap(),
-        message,
-        "{name}: the golden file reads differently"
-    );
-    let golden: serde_json::Value = serde_json::from_slice(&golden).unwrap();
-    assert_eq!(
-        written, golden,
+        written, kept,
         "{name}: what is written today differs from the golden file"
     );
+    golden
 }
 
 #[test]
@@ -176,6 +193,32 @@ fn every_message_reads_and_writes_its_golden_file() {
     for event in events() {
         check(&format!("event.{}", event.body.kind()), &event);
     }
+}
+
+#[test]
+fn every_kv_value_reads_and_writes_its_golden_file() {
+    let submission = Submission {
+        v: 1,
+        import_id: "import-1".parse().unwrap(),
+        request: request(),
+        accepted_at: datetime!(2026-01-02 03:04:05 UTC),
+    };
+    check_value("kv.submission", &submission);
+    let record = IdempotencyRecord {
+        v: 1,
+        import_id: "import-1".parse().unwrap(),
+        body_sha256: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".into(),
+    };
+    check_value("kv.idempotency_record", &record);
+    let presence = Presence {
+        v: 1,
+        role: "worker".into(),
+        busy: true,
+        waiting: [("store".to_owned(), "bucket missing".to_owned())].into(),
+    };
+    check_value("kv.presence", &presence);
+    check_value("kv.control_pause", &Control::Pause);
+    check_value("kv.control_cancel", &Control::Cancel);
 }
 
 #[test]
