@@ -306,3 +306,34 @@ async fn a_quota_that_nobody_told_us_of_costs_time_and_nothing_else() {
     assert!(refused > 0, "the quota never bound: {statuses:?}");
     fleet.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_denies_us_is_waited_for_and_shows_no_secret() {
+    let (drive_env, _sim) = drive(Faults::default()).await;
+    let (mut store_env, _store) = bucket("denied").await;
+    for (name, value) in &mut store_env {
+        if *name == "AWS_SECRET_ACCESS_KEY" {
+            "not-the-secret".clone_into(value);
+        }
+    }
+    let env = [drive_env, store_env].concat();
+    let fleet = Fleet::start(&fleet::program().unwrap(), 1, &env)
+        .await
+        .unwrap();
+    let job = fleet.import("sim-n5-s5k").await.unwrap();
+    let url = format!("{}/api/import/status/{job}", fleet.url);
+    let status = until("the status says who denies", DEADLINE, || async {
+        let status: Value = reqwest::get(&url).await.unwrap().json().await.unwrap();
+        status["waiting_for"]["store"].is_string().then_some(status)
+    })
+    .await;
+    let why = status["waiting_for"]["store"].as_str().unwrap();
+    assert!(why.contains("AWS_SECRET_ACCESS_KEY"), "{why}");
+    assert!(!why.contains("not-the-secret"), "{why}");
+    assert_eq!(
+        (&status["status"], &status["failed"], &status["retrying"]),
+        (&"processing".into(), &0.into(), &0.into()),
+        "{status}"
+    );
+    fleet.stop().await.unwrap();
+}
