@@ -39,7 +39,7 @@ lint:
 
 # Measure: release builds; arguments go to the benchmark
 bench *ARGS: tools
-    cargo build --release --locked -p imagefleet -p bench
+    cargo build --release --locked -p imagefleet -p bench -p drive-sim
     target/release/bench "$@"
 
 # Format the code
