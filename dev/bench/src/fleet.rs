@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use testkit::Fleet;
 
-use crate::measure::{Usage, cpu_by_name, usage};
+use crate::measure::usage;
 use crate::report::{Quota, Run};
 use crate::{Bed, ours};
 
@@ -20,8 +20,7 @@ pub(crate) async fn measure(
     workers: usize,
 ) -> anyhow::Result<Run> {
     let fleet = Fleet::start(&ours("imagefleet")?, workers, env).await?;
-    let sim_before = usage("", bed.sim.pid().unwrap_or(0))?.cpu_seconds;
-    let weed_before = cpu_by_name("weed");
+    let before = bed.shared()?;
     let begun = Instant::now();
     let job = fleet.import(folder).await?;
     let status = fleet.ended(&job, DEADLINE).await?;
@@ -46,18 +45,7 @@ pub(crate) async fn measure(
     for (n, worker) in fleet.workers.iter().enumerate() {
         own.push(usage(&format!("worker-{n}"), worker.pid().unwrap_or(0))?);
     }
-    let others = vec![
-        Usage {
-            name: "drive-sim".into(),
-            cpu_seconds: usage("", bed.sim.pid().unwrap_or(0))?.cpu_seconds - sim_before,
-            peak_rss: 0,
-        },
-        Usage {
-            name: "weed".into(),
-            cpu_seconds: cpu_by_name("weed") - weed_before,
-            peak_rss: 0,
-        },
-    ];
+    let others = bed.shared_since(before)?;
     let phases = phases(&fleet).await.unwrap_or_default();
     fleet.stop().await?;
     Ok(Run {

@@ -11,7 +11,7 @@ use testkit::Process;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::measure::{Usage, cpu_by_name, usage};
+use crate::measure::usage;
 use crate::report::Run;
 use crate::{Bed, ours};
 
@@ -75,8 +75,7 @@ pub(crate) async fn measure(
         .iter()
         .map(|(k, v)| ((*k).to_owned(), v.clone()))
         .collect();
-    let sim_before = usage("drive-sim", bed.sim.pid().unwrap_or(0))?.cpu_seconds;
-    let weed_before = cpu_by_name("weed");
+    let before = bed.shared()?;
     let mut process = Process::start(
         "floor",
         &ours("bench")?,
@@ -98,17 +97,6 @@ pub(crate) async fn measure(
     };
     let floor = usage("floor", process.pid().unwrap_or(0))?;
     process.kill().await?;
-    let others = vec![
-        Usage {
-            name: "drive-sim".into(),
-            cpu_seconds: usage("", bed.sim.pid().unwrap_or(0))?.cpu_seconds - sim_before,
-            peak_rss: 0,
-        },
-        Usage {
-            name: "weed".into(),
-            cpu_seconds: cpu_by_name("weed") - weed_before,
-            peak_rss: 0,
-        },
-    ];
+    let others = bed.shared_since(before)?;
     Ok(Run::new(images, seconds, vec![floor], others))
 }

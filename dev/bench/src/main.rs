@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use measure::{Usage, cpu_by_name, usage};
 use testkit::Process;
 use testkit::weed::Weed;
 
@@ -101,6 +102,25 @@ impl Bed {
     }
 }
 
+impl Bed {
+    /// CPU time so far of what both measured systems share: the simulator and the store.
+    fn shared(&self) -> anyhow::Result<[f64; 2]> {
+        let sim = usage("drive-sim", self.sim.pid().unwrap_or(0))?;
+        Ok([sim.cpu_seconds, cpu_by_name("weed")])
+    }
+
+    /// What they have cost since `before`.
+    fn shared_since(&self, before: [f64; 2]) -> anyhow::Result<Vec<Usage>> {
+        let now = self.shared()?;
+        let cost = |name: &str, n: usize| Usage {
+            name: name.to_owned(),
+            cpu_seconds: now[n] - before[n],
+            peak_rss: 0,
+        };
+        Ok(vec![cost("drive-sim", 0), cost("weed", 1)])
+    }
+}
+
 /// A program built beside this one.
 fn ours(name: &str) -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe()?.with_file_name(name);
@@ -122,6 +142,12 @@ async fn main() -> anyhow::Result<()> {
     let mut results = report::Results::new(args.images, args.bytes, args.workers);
     let folder = format!("sim-n{}-s{}", args.images, args.bytes);
     let bed = Bed::lay(&[]).await?;
+    // Not counted: the first to come would wait for the simulator to make its pages and the store
+    // its volumes, and that is always the floor.
+    let env = bed.env("warm-up").await?;
+    floor::measure(&bed, &env, &folder, args.images)
+        .await
+        .context("warm-up")?;
     for round in 0..args.rounds {
         eprintln!("round {} of {}", round + 1, args.rounds);
         let env = bed.env(&format!("floor-{round}")).await?;
