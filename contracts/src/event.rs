@@ -88,6 +88,12 @@ pub enum EventBody {
     /// Somebody resumed it.
     #[serde(rename = "import.resumed")]
     ImportResumed {},
+    /// Failed entries are on the queue again.
+    #[serde(rename = "import.redriven")]
+    ImportRedriven {
+        /// Each with the run that begins.
+        items: Vec<RedrivenItem>,
+    },
     /// One image is whole in the store.
     #[serde(rename = "image.imported")]
     ImageImported {
@@ -177,6 +183,7 @@ impl EventBody {
             Self::ImportCancelled {} => "import.cancelled",
             Self::ImportPaused {} => "import.paused",
             Self::ImportResumed {} => "import.resumed",
+            Self::ImportRedriven { .. } => "import.redriven",
             Self::ImageImported { .. } => "image.imported",
             Self::ImageSkipped { .. } => "image.skipped",
             Self::ImageRetrying { .. } => "image.retrying",
@@ -185,6 +192,15 @@ impl EventBody {
             Self::ImageDeleted { .. } => "image.deleted",
         }
     }
+}
+
+/// A failed entry that is queued again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedrivenItem {
+    /// The entry.
+    pub item_id: FileId,
+    /// The run that begins.
+    pub run: u32,
 }
 
 /// A listed entry that is not queued.

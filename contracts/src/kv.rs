@@ -46,12 +46,27 @@ pub struct Presence {
     pub waiting: BTreeMap<String, String>,
 }
 
-/// `CONTROL`, key = import id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// `CONTROL`, key = import id: the last command that changed whether the import goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlRecord {
+    /// Record version.
+    pub v: u32,
+    /// Whether it goes on.
+    pub state: Control,
+    /// The command's sequence in `IMPORTS`: of two commands the later one counts, whichever is
+    /// carried out last.
+    pub command: u64,
+}
+
+/// Whether an import goes on. Without a record, it does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Control {
-    /// Stop taking new work of this import.
-    Pause,
-    /// Give up what is left of this import.
-    Cancel,
+    /// It goes on.
+    #[default]
+    Running,
+    /// Nothing more of it is started.
+    Paused,
+    /// What is left of it is given up, for good.
+    Cancelled,
 }

@@ -4,6 +4,7 @@
 //! does I/O and knows no client library.
 
 mod cause;
+pub mod command;
 pub mod event;
 pub mod ids;
 pub mod kv;
@@ -14,6 +15,7 @@ pub mod task;
 mod version;
 
 pub use cause::{Cause, SkipReason};
+pub use command::{Action, Command};
 pub use event::{Event, EventBody, Object, Timings};
 pub use ids::{FileId, IdError, ImportId, Prefix};
 pub use request::{ImportRequest, Source};

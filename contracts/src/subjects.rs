@@ -4,10 +4,14 @@ use crate::{FileId, ImportId};
 
 /// Where other systems and the gateway publish import requests.
 pub const REQUESTS: &str = "imports.requests";
+/// Where the gateway and other systems publish commands to imports.
+pub const COMMANDS: &str = "imports.commands";
 /// What workers consume.
 pub const TASKS: &str = "images.tasks.*";
 /// Scheduled retries.
 pub const RETRIES: &str = "images.retries.*.*";
+/// Tasks of paused imports.
+pub const PARKED: &str = "images.parked.*.*";
 /// Listing checkpoints.
 pub const CHECKPOINTS: &str = "images.checkpoints.*";
 /// Every event.
@@ -29,6 +33,18 @@ pub fn retry(import: &ImportId, file: &FileId) -> String {
 #[must_use]
 pub fn retries_of(import: &ImportId) -> String {
     format!("images.retries.{import}.*")
+}
+
+/// One task of a paused import: the last one parked there is kept.
+#[must_use]
+pub fn parked(import: &ImportId, item: &FileId) -> String {
+    format!("images.parked.{import}.{item}")
+}
+
+/// All parked tasks of one import.
+#[must_use]
+pub fn parked_of(import: &ImportId) -> String {
+    format!("images.parked.{import}.*")
 }
 
 /// Listing checkpoint of one import.

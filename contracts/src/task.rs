@@ -125,6 +125,10 @@ pub struct DeleteObject {
     pub bucket: String,
     /// Its key.
     pub key: String,
+    /// Remove it only if this import stored it: another import may have stored the same content
+    /// under the same key since. Without it, the object goes whoever stored it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_by: Option<ImportId>,
 }
 
 fn one() -> u32 {

@@ -3,11 +3,11 @@
 
 use std::path::PathBuf;
 
-use contracts::event::{SkippedEntry, Timings};
-use contracts::kv::{Control, IdempotencyRecord, Presence, Submission};
+use contracts::event::{RedrivenItem, SkippedEntry, Timings};
+use contracts::kv::{Control, ControlRecord, IdempotencyRecord, Presence, Submission};
 use contracts::{
-    Cause, DecodeError, DeleteObject, Event, EventBody, ImportImage, ImportRequest, Message,
-    Object, SkipReason, SourceFile, Task, decode, encode,
+    Action, Cause, Command, DecodeError, DeleteObject, Event, EventBody, ImportImage,
+    ImportRequest, Message, Object, SkipReason, SourceFile, Task, decode, encode,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -73,6 +73,12 @@ fn events() -> Vec<Event> {
         EventBody::ImportCancelled {},
         EventBody::ImportPaused {},
         EventBody::ImportResumed {},
+        EventBody::ImportRedriven {
+            items: vec![RedrivenItem {
+                item_id: "a".parse().unwrap(),
+                run: 2,
+            }],
+        },
         EventBody::ImageImported {
             run: 1,
             attempt: 2,
@@ -188,8 +194,25 @@ fn every_message_reads_and_writes_its_golden_file() {
         file_id: "a".parse().unwrap(),
         bucket: "images".into(),
         key: "photos/k.jpg".into(),
+        written_by: Some("import-1".parse().unwrap()),
     };
     check("task.delete_object", &Task::DeleteObject(delete));
+    for action in [
+        Action::Cancel,
+        Action::Pause,
+        Action::Resume,
+        Action::Retry {
+            cause: Some(Cause::NetworkError),
+            item_id: Some("a".parse().unwrap()),
+        },
+    ] {
+        let command = Command {
+            import_id: "import-1".parse().unwrap(),
+            action,
+            requested_by: Some("night shift".into()),
+        };
+        check(&format!("command.{}", command.action.code()), &command);
+    }
     for event in events() {
         check(&format!("event.{}", event.body.kind()), &event);
     }
@@ -217,8 +240,18 @@ fn every_kv_value_reads_and_writes_its_golden_file() {
         waiting: [("store".to_owned(), "bucket missing".to_owned())].into(),
     };
     check_value("kv.presence", &presence);
-    check_value("kv.control_pause", &Control::Pause);
-    check_value("kv.control_cancel", &Control::Cancel);
+    for (name, state) in [
+        ("running", Control::Running),
+        ("paused", Control::Paused),
+        ("cancelled", Control::Cancelled),
+    ] {
+        let record = ControlRecord {
+            v: 1,
+            state,
+            command: 7,
+        };
+        check_value(&format!("kv.control_{name}"), &record);
+    }
 }
 
 #[test]

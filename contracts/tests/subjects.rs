@@ -12,6 +12,7 @@ proptest! {
         let task = subjects::task(&import);
         let retry = subjects::retry(&import, &file);
         let checkpoint = subjects::checkpoint(&import);
+        let parked = subjects::parked(&import, &file);
         prop_assert!(subjects::matches(subjects::TASKS, &task));
         prop_assert!(subjects::matches(subjects::RETRIES, &retry));
         prop_assert!(subjects::matches(&subjects::retries_of(&import), &retry));
@@ -19,6 +20,9 @@ proptest! {
         // Workers must never be handed what waits or what is bookkeeping.
         prop_assert!(!subjects::matches(subjects::TASKS, &retry));
         prop_assert!(!subjects::matches(subjects::TASKS, &checkpoint));
+        prop_assert!(!subjects::matches(subjects::TASKS, &parked));
+        prop_assert!(subjects::matches(subjects::PARKED, &parked));
+        prop_assert!(subjects::matches(&subjects::parked_of(&import), &parked));
         let event = subjects::event(&import, "image.imported");
         prop_assert!(subjects::matches(subjects::EVENTS, &event));
         prop_assert!(subjects::matches(&subjects::events_of(&import), &event));

@@ -67,6 +67,7 @@ const SETTINGS: &[(&str, &[Setting])] = &[
             secret("NATS_PASSWORD"),
             setting("NATS_CREDS", ""),
             setting("NATS_REPLICAS", "1"),
+            setting("NATS_ACK_WAIT", "30s"),
             setting("NATS_SERVER_BIN", ""),
         ],
     ),

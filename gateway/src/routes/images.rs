@@ -88,6 +88,7 @@ pub(crate) async fn delete(
         file_id: image.google_drive_id,
         bucket: image.bucket,
         key: image.object_key,
+        written_by: None,
     });
     app.broker.queue(&task, &message_id).await?;
     tracing::info!(import.id = %task.import_id(), image.id = id, "deletion queued");

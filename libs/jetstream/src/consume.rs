@@ -78,8 +78,9 @@ pub async fn run<G, GF, H, HF>(
         };
         let fetched = match ensure(&mut consumer, nats, stream, durable).await {
             Ok(consumer) => {
+                let ack_wait = consumer.cached_info().config.ack_wait;
                 fetch(consumer, &mut permits, |message, permit| {
-                    if let Some(delivery) = Delivery::new(nats.client.clone(), message) {
+                    if let Some(delivery) = Delivery::new(nats.client.clone(), message, ack_wait) {
                         let work = handle(delivery, give_up.clone());
                         tasks.spawn(async move {
                             work.await;

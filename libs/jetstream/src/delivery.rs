@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use async_nats::jetstream::AckKind;
 use bytes::Bytes;
-use contracts::streams;
 use tokio::task::AbortHandle;
 
 /// A delivered message. While this value lives, the server is told that it is being worked on.
@@ -34,6 +33,7 @@ impl Delivery {
     pub(crate) fn new(
         client: async_nats::Client,
         message: async_nats::jetstream::Message,
+        ack_wait: Duration,
     ) -> Option<Self> {
         let info = message.info().ok()?;
         let info = Info {
@@ -46,7 +46,7 @@ impl Delivery {
         let reply = message.reply.clone()?;
         let beat_client = client.clone();
         let heartbeat = tokio::spawn(async move {
-            let mut beats = tokio::time::interval(streams::ACK_WAIT / 3);
+            let mut beats = tokio::time::interval(ack_wait / 3);
             beats.tick().await;
             loop {
                 beats.tick().await;

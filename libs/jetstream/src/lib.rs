@@ -8,6 +8,7 @@ pub mod batch;
 mod config;
 mod connect;
 pub mod consume;
+mod controls;
 mod delivery;
 mod members;
 pub mod presence;
@@ -17,6 +18,7 @@ pub mod topology;
 
 pub use config::NatsConfig;
 pub use connect::{ConnectError, Nats, connect, connect_when_up};
+pub use controls::Controls;
 pub use delivery::{Delivery, SettleError};
 pub use members::Members;
 pub use publish::{PublishError, at_schedule};

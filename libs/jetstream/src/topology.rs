@@ -1,5 +1,7 @@
 //! The streams, consumers and buckets that must exist, and what of them must hold.
 
+use std::time::Duration;
+
 use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, ReplayPolicy, pull};
 use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
@@ -11,6 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Nats;
 
+/// Heartbeats are sent three times as often as this.
+const LEAST_ACK_WAIT: Duration = Duration::from_secs(1);
+
 /// What an operator may choose. Everything else is fixed, because correctness rests on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TopologyConfig {
@@ -18,6 +23,10 @@ pub struct TopologyConfig {
     pub replicas: usize,
     /// `WORKERS_MAX_ACK_PENDING`: deliveries that the whole fleet may hold; default 20,000.
     pub max_ack_pending: i64,
+    /// `NATS_ACK_WAIT`: how long a process that holds a message may be silent before the message is
+    /// handed to another; default 30 s. Shorter takes over sooner, and mistakes a busy or briefly
+    /// disconnected process for a dead one more often.
+    pub ack_wait: Duration,
 }
 
 impl Default for TopologyConfig {
@@ -25,6 +34,7 @@ impl Default for TopologyConfig {
         Self {
             replicas: 1,
             max_ack_pending: 20_000,
+            ack_wait: streams::ACK_WAIT,
         }
     }
 }
@@ -39,6 +49,7 @@ impl TopologyConfig {
         let config = Self {
             replicas: env.parse_or("NATS_REPLICAS", default.replicas)?,
             max_ack_pending: env.parse_or("WORKERS_MAX_ACK_PENDING", default.max_ack_pending)?,
+            ack_wait: env.duration_or("NATS_ACK_WAIT", default.ack_wait)?,
         };
         if ![1, 3, 5].contains(&config.replicas) {
             return Err(ConfigError::new("NATS_REPLICAS", "must be 1, 3 or 5"));
@@ -48,6 +59,9 @@ impl TopologyConfig {
                 "WORKERS_MAX_ACK_PENDING",
                 "must be at least 1",
             ));
+        }
+        if config.ack_wait < LEAST_ACK_WAIT {
+            return Err(ConfigError::new("NATS_ACK_WAIT", "must be at least 1s"));
         }
         Ok(config)
     }
@@ -89,19 +103,21 @@ fn streams_wanted(config: TopologyConfig) -> Vec<Config> {
     vec![
         Config {
             name: streams::IMPORTS.into(),
-            description: Some("Import requests".into()),
-            subjects: vec![subjects::REQUESTS.into()],
+            description: Some("Import requests and commands to imports".into()),
+            subjects: vec![subjects::REQUESTS.into(), subjects::COMMANDS.into()],
             retention: RetentionPolicy::WorkQueue,
             ..base()
         },
         Config {
             name: streams::TASKS.into(),
             description: Some(
-                "One message per image; scheduled retries; listing checkpoints".into(),
+                "One message per image; scheduled retries; tasks of paused imports; listing checkpoints"
+                    .into(),
             ),
             subjects: vec![
                 subjects::TASKS.into(),
                 subjects::RETRIES.into(),
+                subjects::PARKED.into(),
                 subjects::CHECKPOINTS.into(),
             ],
             retention: RetentionPolicy::WorkQueue,
@@ -127,7 +143,7 @@ fn consumers_wanted(config: TopologyConfig) -> Vec<(&'static str, pull::Config)>
         durable_name: Some(name.into()),
         deliver_policy: DeliverPolicy::All,
         ack_policy: AckPolicy::Explicit,
-        ack_wait: streams::ACK_WAIT,
+        ack_wait: config.ack_wait,
         max_deliver: -1,
         filter_subject: filter.into(),
         replay_policy: ReplayPolicy::Instant,
@@ -138,6 +154,10 @@ fn consumers_wanted(config: TopologyConfig) -> Vec<(&'static str, pull::Config)>
         (
             streams::IMPORTS,
             base(streams::PRODUCERS, subjects::REQUESTS, 10_000),
+        ),
+        (
+            streams::IMPORTS,
+            base(streams::CONTROLLERS, subjects::COMMANDS, 10_000),
         ),
         (
             streams::TASKS,
@@ -157,7 +177,7 @@ fn buckets_wanted(config: TopologyConfig) -> Vec<kv::Config> {
     };
     vec![
         base(streams::FLEET, streams::PRESENCE_TTL),
-        base(streams::CONTROL, std::time::Duration::ZERO),
+        base(streams::CONTROL, Duration::ZERO),
         base(streams::SUBMISSIONS, streams::SUBMISSION_TTL),
     ]
 }
@@ -401,7 +421,12 @@ fn consumer_drift(
         &wanted.ack_policy,
         &found.ack_policy,
     );
-    differs(drift, &what, "ack_wait", &wanted.ack_wait, &found.ack_wait);
+    if found.ack_wait < LEAST_ACK_WAIT {
+        drift.push(format!(
+            "{what}: ack_wait is {:?}, must be at least {LEAST_ACK_WAIT:?}",
+            found.ack_wait
+        ));
+    }
     differs(
         drift,
         &what,

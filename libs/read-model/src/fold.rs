@@ -6,7 +6,7 @@ use time::{OffsetDateTime, UtcOffset};
 
 use crate::image::Image;
 use crate::import::ImportRow;
-use crate::item::{Item, fold_item};
+use crate::item::{Item, fold_item, redrive_item};
 use crate::query::ProviderStatistics;
 use crate::table::Table;
 
@@ -125,6 +125,18 @@ impl State {
             EventBody::ImportCancelled {} => import.cancel(),
             EventBody::ImportPaused {} => import.pause(),
             EventBody::ImportResumed {} => import.resume(),
+            EventBody::ImportRedriven { items: redriven } => {
+                for entry in redriven {
+                    let key = (id.clone(), entry.item_id.clone());
+                    let before = items.get(&key);
+                    if import.admits(before)
+                        && let Some(after) = redrive_item(before, entry.run, at)
+                    {
+                        import.count(before, &after);
+                        items.put(key, after);
+                    }
+                }
+            }
             body => {
                 if let Some(report) = Item::reported(body, at) {
                     import.start(at);

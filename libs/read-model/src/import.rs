@@ -2,8 +2,9 @@
 //!
 //! Every counter is a count of entries in a state, so whatever is folded twice counts once.
 //! `completed` means: every page is listed and every entry has an outcome. It is final within a
-//! run; a re-drive of a failed entry opens the import again. `failed` and `cancelled` are final:
-//! what workers still report afterwards moves no counter.
+//! run; a re-drive of a failed entry opens the import again. `failed` means that the folder could
+//! not be listed to its end: what was queued before still counts. `cancelled` is final: what workers
+//! report afterwards moves no counter.
 
 use contracts::{Cause, ImportId, ImportRequest, Prefix};
 use serde::Serialize;
@@ -175,12 +176,12 @@ impl ImportRow {
     /// Whether an entry in state `before` may move (`None`: may be added).
     ///
     /// After completion only known entries move, and only into a newer run: an entry that was not
-    /// in the listing cannot undo `completed`.
+    /// in the listing cannot undo `completed`. After a failure, too, only what was listed counts.
     pub(crate) fn admits(&self, before: Option<&Item>) -> bool {
         match self.status {
             ImportStatus::Processing | ImportStatus::Paused => true,
-            ImportStatus::Completed => before.is_some(),
-            ImportStatus::Failed | ImportStatus::Cancelled => false,
+            ImportStatus::Completed | ImportStatus::Failed => before.is_some(),
+            ImportStatus::Cancelled => false,
         }
     }
 

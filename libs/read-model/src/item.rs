@@ -7,7 +7,8 @@
 //! 4. Within a run the first outcome stands. A second one comes from a delivery that was handed to
 //!    two workers; believing it would turn counters back. If the first said *failed* and the second
 //!    *imported*, the entry stays failed and the image has its row all the same: it is there.
-//! 5. Of two retries the one with more attempts is the later one.
+//! 5. A re-drive queues a failed entry, and nothing else: a worker may have been faster than it.
+//! 6. Of two retries the one with more attempts is the later one.
 
 use contracts::{Cause, EventBody, FileId, ImportImage, SkipReason, event::SkippedEntry};
 use serde::Serialize;
@@ -223,5 +224,18 @@ pub fn fold_item(current: Option<&Item>, report: Item) -> Option<Item> {
         name: report.name.or_else(|| current.name.clone()),
         size: report.size.or(current.size),
         ..report
+    })
+}
+
+/// The entry after a re-drive that begins `run`, or `None` if that changes nothing.
+#[must_use]
+pub fn redrive_item(current: Option<&Item>, run: u32, at: OffsetDateTime) -> Option<Item> {
+    let failed = current.filter(|item| item.state == ItemState::Failed && item.run < run)?;
+    Some(Item {
+        file_id: failed.file_id.clone(),
+        name: failed.name.clone(),
+        size: failed.size,
+        run,
+        ..Item::queued(failed.item_id.clone(), at)
     })
 }

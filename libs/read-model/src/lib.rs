@@ -20,7 +20,7 @@ use contracts::{Cause, Event, FileId, ImportId};
 pub use error::ReadModelError;
 pub use image::{Image, ImageRow};
 pub use import::{ImportRow, ImportStatus};
-pub use item::{Item, ItemState, Reason, fold_item};
+pub use item::{Item, ItemState, Reason, fold_item, redrive_item};
 pub use query::{
     FailedItem, FailureGroup, FailureSample, Folded, ImagesQuery, ImportsQuery, MAX_PER_PAGE,
     MAX_SEARCH_CHARS, Paged, ProviderStatistics,

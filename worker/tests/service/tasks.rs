@@ -59,6 +59,7 @@ async fn an_object_can_be_deleted_imported_again_and_deleted_again() {
             file_id: files[0].id.clone(),
             bucket: object.bucket,
             key: object.key.clone(),
+            written_by: None,
         });
         // Twice: the second finds nothing, which is no error.
         for n in 0..2 {
@@ -92,6 +93,7 @@ async fn an_object_elsewhere_stays_but_its_row_goes() {
             file_id: files[0].id.clone(),
             bucket,
             key: key.clone(),
+            written_by: None,
         });
         it.publish_raw(&key, contracts::encode(&task).unwrap())
             .await;
@@ -120,6 +122,7 @@ async fn a_deletion_waits_while_the_store_is_away() {
         file_id: files[0].id.clone(),
         bucket: it.bucket().display().to_string(),
         key,
+        written_by: None,
     });
     it.publish_raw("delete", contracts::encode(&task).unwrap())
         .await;

@@ -81,6 +81,11 @@ fn load(transaction: &Transaction<'_>, events: &[&Event]) -> Result<State> {
                     loader.item(id, entry)?;
                 }
             }
+            EventBody::ImportRedriven { items } => {
+                for entry in items {
+                    loader.item(id, &entry.item_id)?;
+                }
+            }
             EventBody::ImageImported { file, .. } => {
                 loader.item(id, &file.item_id)?;
                 loader.image(&file.id)?;
