@@ -1,13 +1,15 @@
-//! Lists Drive folders and publishes one task per image.
+//! Lists Drive folders and publishes one task per image; carries out commands to imports.
 //!
 //! A held delivery of the `IMPORTS` stream is the lease on an import: it is heartbeaten while the
 //! folder is listed, and a dead producer's import is delivered to another one, which goes on from
 //! the last checkpoint.
 
 mod announce;
+mod ask;
 mod calls;
 mod checkpoint;
 mod config;
+mod control;
 mod entries;
 mod listing;
 mod metrics;
@@ -21,7 +23,7 @@ use contracts::streams;
 use drive::Drive;
 use jetstream::consume::{self, Options};
 use jetstream::presence::{self, Activity};
-use jetstream::{Nats, topology};
+use jetstream::{Controls, Nats, topology};
 use read_model::ReadModel;
 use runtime::{Breaker, Quota, Service};
 
@@ -31,8 +33,9 @@ use metrics::Metrics;
 /// What every import of this process shares.
 struct Producer {
     nats: Nats,
+    controls: Controls,
     drive: Drive,
-    /// Read only, for `skip_unchanged`.
+    /// Read only, for `skip_unchanged` and for retries.
     read_model: ReadModel,
     quota: Quota,
     activity: Activity,
@@ -59,6 +62,7 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
         return Ok(());
     }
     let producer = Arc::new(Producer {
+        controls: Controls::default(),
         drive: Drive::new(config.drive)?,
         read_model: ReadModel::open_sqlite_read_only(&config.database_path),
         quota: Quota::new(config.quota),
@@ -105,10 +109,24 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
         options,
         &service.health,
         stop,
-        || std::future::ready(()),
+        || producer.controls.loaded(),
         // A request is handed back as soon as `stop` comes, so nothing is left to give up later.
         |delivery, _| request::handle(Arc::clone(&producer), delivery),
     );
-    let (health, (), ()) = tokio::join!(health, presence, consume);
+    let options = Options {
+        concurrency: control::AT_ONCE,
+        grace: config.grace,
+    };
+    let command = consume::run(
+        &producer.nats,
+        (streams::IMPORTS, streams::CONTROLLERS),
+        options,
+        &service.health,
+        stop,
+        || std::future::ready(()),
+        |delivery, _| control::handle(Arc::clone(&producer), delivery),
+    );
+    let controls = producer.controls.run(&producer.nats, stop);
+    let (health, (), (), (), ()) = tokio::join!(health, presence, controls, consume, command);
     health
 }

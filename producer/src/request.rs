@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use contracts::kv::Control;
 use contracts::{Cause, DecodeError, EventBody, ImportId, ImportRequest};
-use jetstream::Delivery;
+use jetstream::{Controls, Delivery};
 use runtime::backoff::Reconnect;
 
 use crate::listing::Stopped;
@@ -85,15 +86,43 @@ fn read(payload: &[u8], derived: ImportId) -> (ImportId, Result<ImportRequest, U
     (named.unwrap_or(derived), Err(Unreadable { cause, message }))
 }
 
+/// Held even while the import is paused: the lease keeps the request from being handed to others.
 async fn work(producer: &Producer, import: &ImportId, request: &ImportRequest) -> Outcome {
+    let controls = &producer.controls;
     let mut pause = Reconnect::default();
     loop {
-        match producer.list_import(import, request).await {
+        match controls.of(import) {
+            Control::Running => {}
+            Control::Paused => {
+                tracing::info!(import.id = %import, "paused; listing waits");
+                controls
+                    .wait_for(import, |state| state != Control::Paused)
+                    .await;
+                continue;
+            }
+            // Whoever cancelled it says so, and sees to it that no batch of ours lands any more.
+            Control::Cancelled => {
+                tracing::info!(import.id = %import, "cancelled; listing ends");
+                return Outcome::Done;
+            }
+        }
+        let listed = tokio::select! {
+            listed = producer.list_import(import, request) => listed,
+            // Wherever it is: the checkpoint holds all there is.
+            _ = controls.wait_for(import, |state| state != Control::Running) => continue,
+        };
+        match listed {
             Ok(()) => {
                 tracing::info!(import.id = %import, "nothing is left to list");
                 return Outcome::Done;
             }
-            Err(Stopped::Fenced) => return Outcome::SomebodyElses,
+            Err(Stopped::Fenced) => match Controls::read(&producer.nats, import).await {
+                // It was the fence of a cancellation that we have not heard of yet.
+                Ok(Some((record, _))) if record.state == Control::Cancelled => {
+                    return Outcome::Done;
+                }
+                _ => return Outcome::SomebodyElses,
+            },
             Err(Stopped::Failed {
                 cause,
                 message,
