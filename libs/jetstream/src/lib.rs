@@ -10,10 +10,12 @@ mod connect;
 pub mod consume;
 mod controls;
 mod delivery;
+mod lost;
 mod members;
 pub mod presence;
 mod publish;
 pub mod server;
+mod share;
 pub mod topology;
 
 pub use config::NatsConfig;
