@@ -106,11 +106,8 @@ pub async fn run(
         loop {
             let begun = Instant::now();
             let following = follow(nats, (role, instance), &members, activity, health);
-            match unless_lost(&nats.client, following).await {
-                Ok(Err(error)) => {
-                    tracing::warn!(error = %error, "quota shares cannot be followed; trying again");
-                }
-                Ok(Ok(())) | Err(_) => {}
+            if let Ok(Err(error)) = unless_lost(&nats.client, following).await {
+                tracing::warn!(error = %error, "quota shares cannot be followed; trying again");
             }
             if begun.elapsed() > streams::PRESENCE_TTL {
                 reconnect.reset();

@@ -197,7 +197,11 @@ impl Quota {
         self.until(|pace, limit| {
             while tickets.len() < max {
                 if let Err(wait) = pace.reserve(limit, units) {
-                    return if tickets.is_empty() { Err(wait) } else { Ok(()) };
+                    return if tickets.is_empty() {
+                        Err(wait)
+                    } else {
+                        Ok(())
+                    };
                 }
                 tickets.push(self.ticket(units, limit.is_some()));
             }
@@ -336,7 +340,9 @@ impl Pace {
     fn ask(&self, limit: Option<u32>, units: u32, besides: u32) -> Result<(), Option<Duration>> {
         let Some(limit) = limit else { return Ok(()) };
         let now = Instant::now();
-        if let Some(pause) = self.not_before.and_then(|at| at.checked_duration_since(now))
+        if let Some(pause) = self
+            .not_before
+            .and_then(|at| at.checked_duration_since(now))
             && !pause.is_zero()
         {
             return Err(Some(pause));

@@ -148,7 +148,8 @@ impl Fleet {
                 let mut share = Share::default();
                 loop {
                     quota.set_share(share.of(&name, &members));
-                    let _ = tokio::time::timeout(Duration::from_millis(250), members.changed()).await;
+                    let _ =
+                        tokio::time::timeout(Duration::from_millis(250), members.changed()).await;
                 }
             }
         };

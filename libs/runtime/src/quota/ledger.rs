@@ -28,7 +28,9 @@ impl Ledger {
     pub(super) fn allow(&mut self, from: Instant, now: Instant, per_second: f64) {
         let window = Duration::from_secs_f64(WINDOW);
         // Older than the window, it would be forgotten below.
-        let mut from = now.checked_sub(window).map_or(from, |oldest| from.max(oldest));
+        let mut from = now
+            .checked_sub(window)
+            .map_or(from, |oldest| from.max(oldest));
         loop {
             let begun = match self.steps.back() {
                 Some(last) if from.duration_since(last.begun) < STEP => last.begun,
