@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use contracts::kv::Control;
 use contracts::{Cause, DecodeError, EventBody, ImportId, ImportImage, Task, streams};
 use jetstream::{Delivery, SettleError};
+use runtime::Ticket;
 use tokio_util::sync::CancellationToken;
 
 use crate::Worker;
@@ -22,7 +24,12 @@ pub(crate) enum Settle {
 
 /// Work on one delivery until its outcome is durable, then settle it; when told to give up, hand
 /// it back instead.
-pub(crate) async fn handle(worker: Arc<Worker>, delivery: Delivery, give_up: CancellationToken) {
+pub(crate) async fn handle(
+    worker: Arc<Worker>,
+    delivery: Delivery,
+    ticket: Ticket,
+    give_up: CancellationToken,
+) {
     let Some(hold) = worker.held.hold(delivery.stream_sequence()) else {
         // Heartbeats were late because NATS was away, and it was handed out again to ourselves. The
         // first delivery goes on and settles for both.
@@ -31,7 +38,7 @@ pub(crate) async fn handle(worker: Arc<Worker>, delivery: Delivery, give_up: Can
     };
     let settle = tokio::select! {
         biased;
-        settle = work(&worker, &delivery) => settle,
+        settle = work(&worker, &delivery, ticket) => settle,
         () = give_up.cancelled() => Settle::HandBack,
         () = worker.stopped_in_outage() => Settle::HandBack,
     };
@@ -70,7 +77,7 @@ async fn hand_back(worker: &Worker, delivery: Delivery) -> Result<(), SettleErro
     }
 }
 
-async fn work(worker: &Worker, delivery: &Delivery) -> Settle {
+async fn work(worker: &Worker, delivery: &Delivery, ticket: Ticket) -> Settle {
     let again = delivery.delivered() > 1;
     if again {
         worker.metrics.redeliveries.inc();
@@ -85,10 +92,7 @@ async fn work(worker: &Worker, delivery: &Delivery) -> Settle {
         }
         Ok(Task::ImportImage(task)) => {
             let seen_before = again || task.attempt > 1 || task.run > 1;
-            let outcome = worker.import(&task, seen_before).await;
-            let begun = Instant::now();
-            finish(worker, task, outcome).await;
-            worker.metrics.phase("report", begun.elapsed());
+            image(worker, delivery, task, seen_before, ticket).await;
         }
         Ok(Task::DeleteObject(task)) => {
             return worker.delete(&task, delivery.stream_sequence()).await;
@@ -96,6 +100,39 @@ async fn work(worker: &Worker, delivery: &Delivery) -> Settle {
         Err(error) => unreadable(worker, delivery, &error).await,
     }
     Settle::Done
+}
+
+async fn image(
+    worker: &Worker,
+    delivery: &Delivery,
+    task: ImportImage,
+    seen_before: bool,
+    ticket: Ticket,
+) {
+    let mut outcome = None;
+    if worker.controls.of(&task.import_id) == Control::Paused {
+        // Parked, it begins anew, and nobody would know that it was stored before.
+        if seen_before && let Some(stored) = worker.look_first(&task).await {
+            outcome = Some(Outcome::Imported(task.file.clone(), Box::new(stored)));
+        } else {
+            match worker.park(delivery, &task).await {
+                Control::Paused => {
+                    let images = &worker.metrics.images;
+                    images.with_label_values(&["parked", ""]).inc();
+                    return;
+                }
+                Control::Cancelled => outcome = Some(Outcome::Dropped),
+                Control::Running => {}
+            }
+        }
+    }
+    let outcome = match outcome {
+        Some(outcome) => outcome,
+        None => worker.import(&task, seen_before, ticket).await,
+    };
+    let begun = Instant::now();
+    finish(worker, task, outcome).await;
+    worker.metrics.phase("report", begun.elapsed());
 }
 
 async fn finish(worker: &Worker, task: ImportImage, outcome: Outcome) {
@@ -131,6 +168,14 @@ async fn finish(worker: &Worker, task: ImportImage, outcome: Outcome) {
             }
         }
         Outcome::Rejected(cause, message) => fail(worker, task, cause, message).await,
+        Outcome::Dropped => {
+            tracing::debug!(
+                import.id = %task.import_id,
+                image.id = %task.file.item_id,
+                "import was cancelled; task dropped"
+            );
+            images.with_label_values(&["dropped", ""]).inc();
+        }
     }
 }
 

@@ -11,10 +11,12 @@ pub mod consume;
 mod controls;
 mod delivery;
 mod logins;
+mod lost;
 mod members;
 pub mod presence;
 mod publish;
 pub mod server;
+mod share;
 pub mod topology;
 
 pub use config::NatsConfig;
