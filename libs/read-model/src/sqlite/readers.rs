@@ -1,14 +1,16 @@
 //! A few read-only connections, opened when they are first needed.
 
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::schema::{open_reader, unavailable};
-use crate::Result;
+use crate::{ReadModelError, Result};
 
 /// Connections at most; further queries wait for one.
 const READERS: usize = 4;
@@ -16,15 +18,25 @@ const READERS: usize = 4;
 #[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Idle>,
     slots: Arc<Semaphore>,
 }
+
+/// Connections that nobody uses right now, and the file they were opened on.
+#[derive(Debug, Default)]
+struct Idle {
+    file: Option<FileIdentity>,
+    connections: Vec<Connection>,
+}
+
+/// Device and inode: a file that was moved away, or replaced by a backup, is another one.
+type FileIdentity = (u64, u64);
 
 impl Readers {
     pub(super) fn new(path: &Path) -> Arc<Self> {
         Arc::new(Self {
             path: path.to_owned(),
-            idle: Mutex::new(Vec::new()),
+            idle: Mutex::default(),
             slots: Arc::new(Semaphore::new(READERS)),
         })
     }
@@ -50,11 +62,17 @@ impl Readers {
 
     /// A connection that has failed is not used again.
     fn run<T>(&self, query: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let idle = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
+        let file = self.identity()?;
+        let idle = {
+            let mut idle = self.idle();
+            if idle.file != Some(file) {
+                *idle = Idle {
+                    file: Some(file),
+                    connections: Vec::new(),
+                };
+            }
+            idle.connections.pop()
+        };
         let connection = match idle {
             Some(connection) => connection,
             None => open_reader(&self.path)?,
@@ -62,10 +80,23 @@ impl Readers {
         let snapshot = connection.unchecked_transaction()?;
         let answer = query(&snapshot)?;
         snapshot.finish()?;
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(connection);
+        let mut idle = self.idle();
+        if idle.file == Some(file) {
+            idle.connections.push(connection);
+        }
         Ok(answer)
+    }
+
+    /// Which file is there now.
+    fn identity(&self) -> Result<FileIdentity> {
+        match std::fs::metadata(&self.path) {
+            Ok(found) => Ok((found.dev(), found.ino())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(ReadModelError::NotReady),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
