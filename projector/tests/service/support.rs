@@ -10,7 +10,7 @@ use contracts::{
     Cause, Event, EventBody, FileId, ImportId, ImportImage, ImportRequest, Object, Prefix,
     SkipReason, SourceFile, streams, subjects,
 };
-use jetstream::Nats;
+use jetstream::{Nats, User};
 use projector::Config;
 use prometheus::Registry;
 use read_model::fold::State;
@@ -53,7 +53,7 @@ impl Fixture {
 
     pub(crate) fn config(&self) -> Config {
         Config {
-            nats: self.server.config(),
+            nats: self.server.config_of(User::Projector),
             database_path: self.database(),
             health_listen: None,
         }
