@@ -59,10 +59,14 @@ pub struct Requests {
 
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// `files.list`
     List,
+    /// `files.get`
     Get,
+    /// `files.get` with `alt=media`
     Download,
+    /// Anything else.
     Other,
 }
 
