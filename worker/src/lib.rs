@@ -14,6 +14,7 @@ mod key;
 mod metrics;
 mod outage;
 mod report;
+mod suspects;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 pub use config::Config;
 use held::Held;
 use metrics::Metrics;
+use suspects::Suspects;
 
 /// How long the end may take beyond the grace period.
 const LATEST: Duration = Duration::from_secs(5);
@@ -46,6 +48,7 @@ struct Worker {
     store: Store,
     quota: Quota,
     held: Held,
+    suspects: Suspects,
     drive_breaker: Breaker,
     store_breaker: Breaker,
     retry: RetryPolicy,
@@ -107,6 +110,7 @@ async fn work(
         store,
         quota: Quota::new(config.quota),
         held: Held::new(activity.clone(), metrics.in_flight.clone()),
+        suspects: Suspects::new(),
         drive_breaker: Breaker::new("drive", health.clone()),
         store_breaker: Breaker::new("store", health.clone()),
         retry: config.retry,

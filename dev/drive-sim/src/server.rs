@@ -146,6 +146,12 @@ impl Server {
         self.state.stats.stats()
     }
 
+    /// Quota units of the requests that were let through so far: cheaper than all statistics.
+    #[must_use]
+    pub fn quota_units(&self) -> u64 {
+        self.state.stats.quota_units()
+    }
+
     /// Follow what is asked and answered from now on.
     #[must_use]
     pub fn watch(&self) -> Watch {

@@ -131,6 +131,10 @@ impl Recorder {
         }
     }
 
+    pub(crate) fn quota_units(&self) -> u64 {
+        self.lock().stats.quota_units
+    }
+
     /// Forgets everything except the requests being answered now.
     pub(crate) fn reset(&self) {
         let now = Instant::now();
