@@ -9,6 +9,7 @@ use contracts::{Event, EventBody, Task, streams};
 use futures::StreamExt as _;
 use jetstream::Nats;
 use testkit::Fleet;
+use tokio::sync::Notify;
 
 /// Every event so far and its sequence, in order.
 pub async fn events(fleet: &Fleet) -> Vec<(u64, Event)> {
@@ -65,6 +66,7 @@ pub async fn outcomes(fleet: &Fleet) -> BTreeMap<(&'static str, u32), usize> {
 #[derive(Clone)]
 pub struct Drain {
     taken: Arc<Mutex<BTreeMap<String, BTreeSet<u64>>>>,
+    grown: Arc<Notify>,
 }
 
 impl Drain {
@@ -72,6 +74,7 @@ impl Drain {
     pub async fn start(fleet: &Fleet) -> Self {
         let drain = Self {
             taken: Arc::default(),
+            grown: Arc::default(),
         };
         let nats = fleet.nats.connect().await.unwrap();
         tokio::spawn(drain.clone().run(nats));
@@ -84,6 +87,17 @@ impl Drain {
     pub fn taken(&self) -> BTreeMap<String, BTreeSet<u64>> {
         let taken = self.taken.lock();
         taken.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Return as soon as more than `entries` were queued.
+    pub async fn grows_beyond(&self, entries: usize) {
+        loop {
+            let grown = self.grown.notified();
+            if self.len() > entries {
+                return;
+            }
+            grown.await;
+        }
     }
 
     /// Entries queued so far.
@@ -127,6 +141,7 @@ impl Drain {
                     .entry(task.file.item_id.to_string())
                     .or_default()
                     .insert(sequence);
+                self.grown.notify_waiters();
             }
         }
     }

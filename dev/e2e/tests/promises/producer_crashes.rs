@@ -112,9 +112,19 @@ async fn killed_at_many_instants_of_a_listing() {
         let Ok(which) = tokio::time::timeout(DEADLINE, pair.lists_a_page()).await else {
             panic!("nobody took over after {kills} kills");
         };
-        // From before the page has arrived, over its batch and its event, to the next page.
-        let offset = Duration::from_micros(random.random_range(0..250_000));
-        tokio::time::sleep(offset).await;
+        // By turns: before, during and after the page's batch; and at the instant the batch is
+        // there, before it can be announced.
+        let offset = if kills % 2 == 0 {
+            random.random_range(0..150_000)
+        } else {
+            let queued = pair.drain.len();
+            let grown = pair.drain.grows_beyond(queued);
+            if tokio::time::timeout(DEADLINE / 60, grown).await.is_err() {
+                continue;
+            }
+            random.random_range(0..4_000)
+        };
+        tokio::time::sleep(Duration::from_micros(offset)).await;
         pair.replace(which).await;
         kills += 1;
     }
