@@ -151,7 +151,10 @@ impl Worker {
             .download(&file.id, file.resource_key.as_deref())
             .await?;
         let mut hashes = Hashes::default();
-        let start = read_up_to(&mut body, &mut hashes, SMALL).await?;
+        // What will go in parts anyway is held no longer than it takes to recognise it.
+        let large = body.length.is_some_and(|length| length > SMALL as u64);
+        let limit = if large { facts::HEAD_BYTES } else { SMALL };
+        let start = read_up_to(&mut body, &mut hashes, limit).await?;
         match start {
             Start::Whole(bytes) => {
                 let download = begun.elapsed();

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contracts::kv::Control;
-use contracts::{Cause, DecodeError, EventBody, ImportId, ImportImage, Task, streams};
+use contracts::{Cause, DecodeError, EventBody, ImportId, ImportImage, Task};
 use jetstream::{Delivery, SettleError};
 use runtime::Ticket;
 use tokio_util::sync::CancellationToken;
 
 use crate::Worker;
 use crate::import::Outcome;
+use crate::suspects::{self, Standing, deaths};
 
 /// How to settle a delivery.
 pub(crate) enum Settle {
@@ -59,7 +60,7 @@ pub(crate) async fn handle(
 /// handed back, again and again in a long outage, is taken for one that kills its workers, a fresh
 /// copy takes its place.
 async fn hand_back(worker: &Worker, delivery: Delivery) -> Result<(), SettleError> {
-    if delivery.delivered() < streams::MAX_CRASH_DELIVERIES {
+    if deaths(&delivery) + 1 < suspects::SUSPECT {
         return delivery.nak().await;
     }
     let id = format!("handed-back.{}", delivery.stream_sequence());
@@ -78,19 +79,28 @@ async fn hand_back(worker: &Worker, delivery: Delivery) -> Result<(), SettleErro
 }
 
 async fn work(worker: &Worker, delivery: &Delivery, ticket: Ticket) -> Settle {
-    let again = delivery.delivered() > 1;
-    if again {
+    let again = deaths(delivery) > 0;
+    if delivery.delivered() > 1 {
         worker.metrics.redeliveries.inc();
     }
     match contracts::decode::<Task>(delivery.payload()) {
-        Ok(Task::ImportImage(task)) if delivery.delivered() > streams::MAX_CRASH_DELIVERIES => {
-            let message = format!(
-                "delivered {} times without an outcome",
-                delivery.delivered()
-            );
-            fail(worker, task, Cause::WorkerCrashed, message).await;
-        }
         Ok(Task::ImportImage(task)) => {
+            let _alone = match worker.suspects.judge(deaths(delivery)) {
+                Standing::Clear => None,
+                Standing::Alone(place) => Some(place),
+                Standing::Later => {
+                    return match worker.put_off(&task, delivery).await {
+                        Ok(_) => Settle::Done,
+                        Err(_) => Settle::HandBack,
+                    };
+                }
+                Standing::Hopeless => {
+                    let message =
+                        format!("delivered {} times without an outcome", deaths(delivery));
+                    fail(worker, task, Cause::WorkerCrashed, message).await;
+                    return Settle::Done;
+                }
+            };
             let seen_before = again || task.attempt > 1 || task.run > 1;
             image(worker, delivery, task, seen_before, ticket).await;
         }

@@ -15,6 +15,7 @@ mod key;
 mod metrics;
 mod outage;
 mod report;
+mod suspects;
 mod tickets;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 pub use config::Config;
 use held::Held;
 use metrics::Metrics;
+use suspects::Suspects;
 use tickets::LastFetch;
 
 /// How long the end may take beyond the grace period.
@@ -52,6 +54,7 @@ struct Worker {
     activity: Activity,
     last_fetch: LastFetch,
     controls: Controls,
+    suspects: Suspects,
     drive_breaker: Breaker,
     store_breaker: Breaker,
     retry: RetryPolicy,
@@ -116,6 +119,7 @@ async fn work(
         activity,
         last_fetch: LastFetch::default(),
         controls: Controls::default(),
+        suspects: Suspects::new(),
         drive_breaker: Breaker::new("drive", health.clone()),
         store_breaker: Breaker::new("store", health.clone()),
         retry: config.retry,

@@ -39,10 +39,7 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    pub(super) fn new(
-        path: &Path,
-        open: impl FnOnce(&Path) -> Result<Connection>,
-    ) -> Result<Self> {
+    pub(super) fn new(path: &Path, open: impl FnOnce(&Path) -> Result<Connection>) -> Result<Self> {
         let connection = open(path)?;
         let identity = Identity::at(path).map_err(unavailable)?;
         Ok(Self {
