@@ -29,6 +29,7 @@ use runtime::{Breaker, Quota, Service};
 
 pub use config::Config;
 use metrics::Metrics;
+use window::Window;
 
 /// What every import of this process shares.
 struct Producer {
@@ -44,7 +45,7 @@ struct Producer {
     breaker: Breaker,
     service: Service,
     metrics: Metrics,
-    window: u64,
+    window: Window,
 }
 
 /// Run until `service.stop`.
@@ -62,7 +63,6 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
         return Ok(());
     }
     let producer = Arc::new(Producer {
-        controls: Controls::default(),
         drive: Drive::new(config.drive)?,
         read_model: ReadModel::open_sqlite_read_only(&config.database_path),
         quota: Quota::new(config.quota),
@@ -70,7 +70,8 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
         calls: Mutex::default(),
         breaker: Breaker::new("drive", service.health.clone()),
         metrics,
-        window: config.window,
+        window: Window::new(config.window, config.queue),
+        controls: Controls::default(),
         service: Service {
             stop: service.stop.child_token(),
             ..service.clone()
@@ -109,7 +110,7 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
         options,
         &service.health,
         stop,
-        || producer.controls.loaded(),
+        || std::future::ready(()),
         // A request is handed back as soon as `stop` comes, so nothing is left to give up later.
         |delivery, _| request::handle(Arc::clone(&producer), delivery),
     );
@@ -117,7 +118,7 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
         concurrency: control::AT_ONCE,
         grace: config.grace,
     };
-    let command = consume::run(
+    let control = consume::run(
         &producer.nats,
         (streams::IMPORTS, streams::CONTROLLERS),
         options,
@@ -126,7 +127,14 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
         || std::future::ready(()),
         |delivery, _| control::handle(Arc::clone(&producer), delivery),
     );
-    let controls = producer.controls.run(&producer.nats, stop);
-    let (health, (), (), (), ()) = tokio::join!(health, presence, controls, consume, command);
+    let work = async {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = producer.controls.loaded() => {}
+        }
+        tokio::join!(consume, control);
+    };
+    let follow = producer.controls.run(&producer.nats, stop);
+    let (health, (), (), ()) = tokio::join!(health, presence, follow, work);
     health
 }

@@ -1,12 +1,11 @@
 //! Pause and resume.
 
-use async_nats::HeaderMap;
 use contracts::kv::Control;
-use contracts::{Event, EventBody, ImportId, subjects};
+use contracts::{EventBody, ImportId, subjects};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::{queue, record};
-use crate::{Producer, window};
+use crate::{Producer, announce};
 
 impl Producer {
     /// Nothing more of the import is started; workers park its tasks from now on.
@@ -28,8 +27,7 @@ impl Producer {
     }
 
     /// Announce what the record says, and again if it changed meanwhile: whoever announces last has
-    /// then seen the last state. The events carry no message id, lest the second of two pauses is
-    /// taken for a repetition of the first.
+    /// then seen the last state.
     async fn announce_state(&self, import: &ImportId) -> anyhow::Result<Control> {
         let mut state = record::state(&self.nats, import).await?;
         loop {
@@ -39,11 +37,7 @@ impl Producer {
                 // Whoever cancels announces it.
                 Control::Cancelled => return Ok(state),
             };
-            let subject = subjects::event(import, body.kind());
-            let event = contracts::encode(&Event::now(import.clone(), body))?;
-            self.nats
-                .publish_with_headers(subject, HeaderMap::new(), event.into())
-                .await?;
+            announce::state(&self.nats, import, body).await?;
             let now = record::state(&self.nats, import).await?;
             if now == state {
                 return Ok(state);
@@ -59,12 +53,12 @@ impl Producer {
         let filter = subjects::parked_of(import);
         let subject = subjects::task(import);
         loop {
-            let parked = queue::some(&stream, &filter, 0).await?;
+            let mut parked = queue::some(&stream, &filter, 0).await?;
             if parked.is_empty() {
                 return Ok(());
             }
             tokio::select! {
-                room = window::wait_for_room(&self.nats, import, self.window) => room?,
+                room = self.window.wait_for_room(&self.nats, import) => parked.truncate(room?),
                 // Another command will see to what is parked.
                 _ = self.controls.wait_for(import, |state| state != Control::Running) => {
                     return Ok(());

@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use contracts::event::RedrivenItem;
 use contracts::kv::Control;
-use contracts::{Cause, Event, EventBody, FileId, ImportId, ImportImage, Task, streams, subjects};
+use contracts::{Cause, EventBody, FileId, ImportId, ImportImage, Task, streams, subjects};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::record;
-use crate::{Producer, window};
+use crate::{Producer, announce};
 
-/// Entries queued and announced together.
+/// Entries asked for at once.
 const CHUNK: u32 = 200;
 /// Publications under way at once.
 const AT_ONCE: usize = 64;
@@ -66,7 +65,13 @@ impl Producer {
                 .map(|failed| next_run(failed.task))
                 .collect();
             redriven += tasks.len() as u64;
-            self.queue_again(import, tasks).await?;
+            let mut tasks = tasks.as_slice();
+            while !tasks.is_empty() {
+                let room = self.window.wait_for_room(&self.nats, import).await?;
+                let (now, later) = tasks.split_at(room.min(tasks.len()));
+                self.queue_again(import, now).await?;
+                tasks = later;
+            }
             if item.is_some_and(|item| *item <= last) {
                 return Ok(redriven);
             }
@@ -76,11 +81,7 @@ impl Producer {
 
     /// The tasks, and then the event. Dying in between repeats both: a task is the same message
     /// again, and within a run the first outcome counts.
-    async fn queue_again(&self, import: &ImportId, tasks: Vec<ImportImage>) -> anyhow::Result<()> {
-        if tasks.is_empty() {
-            return Ok(());
-        }
-        window::wait_for_room(&self.nats, import, self.window).await?;
+    async fn queue_again(&self, import: &ImportId, tasks: &[ImportImage]) -> anyhow::Result<()> {
         let items: Vec<RedrivenItem> = tasks
             .iter()
             .map(|task| RedrivenItem {
@@ -89,9 +90,10 @@ impl Producer {
             })
             .collect();
         let subject = subjects::task(import);
-        futures::stream::iter(tasks)
+        let subject = &subject;
+        futures::stream::iter(tasks.to_vec())
             .map(Ok)
-            .try_for_each_concurrent(AT_ONCE, |task| async {
+            .try_for_each_concurrent(AT_ONCE, |task| async move {
                 let message_id = task.message_id();
                 let payload = contracts::encode(&Task::ImportImage(task))?;
                 self.nats
@@ -105,13 +107,7 @@ impl Producer {
             .with_label_values(&["redriven"])
             .inc_by(items.len() as u64);
         // Without a message id: of two retries that overlap, neither repeats the other.
-        let body = EventBody::ImportRedriven { items };
-        let subject = subjects::event(import, body.kind());
-        let event = contracts::encode(&Event::now(import.clone(), body))?;
-        self.nats
-            .publish_with_headers(subject, HeaderMap::new(), event.into())
-            .await?;
-        Ok(())
+        announce::state(&self.nats, import, EventBody::ImportRedriven { items }).await
     }
 
     /// Wait until the read model knows what has happened up to now: the failures that whoever
