@@ -110,7 +110,7 @@ async fn cancelling_twice_is_cancelling_once() {
     let fleet = Fleet::start().await;
     let import = fleet.import("sim-n2500-s256").await;
     let lister = fleet.narrow_producer();
-    fleet.queued_are(&import, 1_998).await;
+    fleet.queued_are(&import, 1_000).await;
     let second = fleet.narrow_producer();
     fleet.command(&import, Action::Cancel).await;
     fleet.command(&import, Action::Cancel).await;
@@ -249,7 +249,7 @@ async fn a_producer_that_waits_for_room_or_for_drive_hears_a_cancellation() {
     let fleet = Fleet::start().await;
     let producer = fleet.narrow_producer();
     let full = fleet.import("sim-n2500-s256").await;
-    fleet.queued_are(&full, 1_998).await;
+    fleet.queued_are(&full, 1_000).await;
     fleet.drive.set_faults(Faults {
         down: true,
         ..Faults::default()

@@ -5,6 +5,7 @@ mod fleet;
 
 mod control;
 mod crashes;
+mod fairness;
 mod outages;
 mod pages;
 mod requests;
