@@ -1,4 +1,4 @@
-//! Listing a folder tree, page by page, each page one atomic batch.
+//! Listing a folder tree, page by page, each page one atomic batch or several.
 
 use bytes::Bytes;
 use contracts::{Cause, EventBody, ImportId, ImportRequest, Task, subjects};
@@ -27,7 +27,7 @@ pub(crate) enum Stopped {
     Failed {
         cause: Cause,
         message: String,
-        /// Pages published before.
+        /// Batches published before.
         pages: u64,
         /// Stream sequence of the checkpoint it got to; 0 if it got to none.
         sequence: u64,
@@ -213,7 +213,7 @@ impl Producer {
         };
         match batch::publish(&self.nats, messages, checkpoint).await {
             Ok(sequence) => {
-                self.metrics.pages.inc();
+                self.metrics.batches.inc();
                 self.metrics
                     .entries
                     .with_label_values(&["queued"])

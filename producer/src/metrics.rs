@@ -4,8 +4,8 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// What a producer counts.
 pub(crate) struct Metrics {
-    /// Drive pages listed.
-    pub(crate) pages: IntCounter,
+    /// Batches of tasks published: a page goes out in one or several.
+    pub(crate) batches: IntCounter,
     /// Entries, by `outcome`: `queued`, `skipped` or `redriven`.
     pub(crate) entries: IntCounterVec,
     /// Calls to Drive, by `call` and `outcome`.
@@ -19,7 +19,10 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let metrics = Self {
-            pages: IntCounter::new("imagefleet_producer_pages_total", "Drive pages listed")?,
+            batches: IntCounter::new(
+                "imagefleet_producer_batches_total",
+                "Batches of tasks published",
+            )?,
             entries: IntCounterVec::new(
                 Opts::new(
                     "imagefleet_producer_entries_total",
@@ -43,7 +46,7 @@ impl Metrics {
             )?,
             listing: IntGauge::new("imagefleet_producer_listing", "Imports being listed")?,
         };
-        registry.register(Box::new(metrics.pages.clone()))?;
+        registry.register(Box::new(metrics.batches.clone()))?;
         registry.register(Box::new(metrics.entries.clone()))?;
         registry.register(Box::new(metrics.drive_requests.clone()))?;
         registry.register(Box::new(metrics.commands.clone()))?;

@@ -1,6 +1,7 @@
 //! What a test needs around its producers.
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{Consumer, pull};
@@ -201,6 +202,19 @@ impl Fleet {
     /// Take every task off the queue, as workers do.
     pub(crate) async fn take_tasks(&self) -> Vec<ImportImage> {
         self.take(usize::MAX).await
+    }
+
+    /// Take every task off the queue until every request is settled.
+    pub(crate) async fn drain(&self) -> Vec<ImportImage> {
+        let taken = Mutex::new(Vec::new());
+        until("every request is settled", DEADLINE, || async {
+            let settled = self.requests().await == 0;
+            let more = self.take_tasks().await;
+            taken.lock().unwrap().extend(more);
+            settled.then_some(())
+        })
+        .await;
+        taken.into_inner().unwrap()
     }
 
     /// Take `most` tasks, or all there are.

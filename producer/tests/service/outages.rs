@@ -82,8 +82,7 @@ async fn an_outage_of_drive_is_waited_out() {
     .await;
     assert_eq!(fleet.requests().await, 1);
     fleet.drive.set_faults(Faults::default());
-    fleet.settled().await;
-    tasks.extend(fleet.take_tasks().await);
+    tasks.extend(fleet.drain().await);
     let expected = images("sim-n2500-s256", 2_500);
     assert_eq!(each_once(&tasks), expected);
     assert_whole(&fleet.events(&import).await, &expected);
@@ -108,8 +107,7 @@ async fn credentials_that_stop_working_are_waited_for_and_show() {
     })
     .await;
     fleet.drive.set_faults(Faults::default());
-    fleet.settled().await;
-    tasks.extend(fleet.take_tasks().await);
+    tasks.extend(fleet.drain().await);
     assert_eq!(each_once(&tasks), images("sim-n2500-s256", 2_500));
     assert!(health.is_ready());
     producer.stop().await;
