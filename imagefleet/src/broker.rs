@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jetstream::server::{self, Server, ServerError, ServerOptions};
+use jetstream::{Logins, User};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use runtime::backoff::Reconnect;
@@ -24,6 +25,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// A supervised nats-server.
 pub(crate) struct Broker {
     url: String,
+    logins: Logins,
     stop: CancellationToken,
     supervisor: JoinHandle<()>,
 }
@@ -43,11 +45,13 @@ impl Broker {
             .await
             .with_context(|| format!("cannot write {}", config.display()))?;
         wait_for_predecessor(&data).await;
+        let logins = Logins::from_env(env);
         let mut options = ServerOptions {
             program,
             config,
             data,
             port: None,
+            env: logins.server_env(),
         };
         let server = Server::start(&options).await?;
         options.port = server.port();
@@ -56,6 +60,7 @@ impl Broker {
         let supervisor = tokio::spawn(supervise(server, options, health, stop.clone()));
         Ok(Self {
             url,
+            logins,
             stop,
             supervisor,
         })
@@ -64,6 +69,11 @@ impl Broker {
     /// Where clients connect.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The settings of a role that logs in as `user`.
+    pub(crate) fn login(&self, env: &Env, user: User) -> Env {
+        self.logins.login(env, user)
     }
 
     /// Stop it and wait until it is gone.
@@ -171,13 +181,8 @@ mod tests {
         let broker = Broker::start(&env, data.path().to_owned(), health.clone())
             .await
             .unwrap();
-        let config = jetstream::NatsConfig {
-            url: broker.url().to_owned(),
-            user: None,
-            password: None,
-            creds: None,
-            name: "test".to_owned(),
-        };
+        let login = broker.login(&env.with("NATS_URL", broker.url()), User::Admin);
+        let config = jetstream::NatsConfig::from_env(&login, "test").unwrap();
         let first = std::fs::read_to_string(data.path().join("run/nats.pid")).unwrap();
         let first: i32 = first.trim().parse().unwrap();
         kill(Pid::from_raw(first), nix::sys::signal::Signal::SIGKILL).unwrap();

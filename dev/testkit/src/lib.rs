@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod fleet;
+mod health;
 pub mod nats;
 pub mod process;
+mod signals;
 pub mod tools;
 pub mod wait;
 pub mod weed;

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use jetstream::server::{Server, ServerOptions};
 use jetstream::topology::{self, TopologyConfig};
-use jetstream::{Nats, NatsConfig};
+use jetstream::{Logins, Nats, NatsConfig, User};
+use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
 use crate::tools;
@@ -15,6 +16,7 @@ pub struct NatsServer {
     port: u16,
     url: String,
     data: TempDir,
+    logins: Logins,
 }
 
 impl NatsServer {
@@ -24,7 +26,8 @@ impl NatsServer {
     /// When it does not come up.
     pub async fn start() -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
-        let server = Server::start(&options(data.path().into(), None)?).await?;
+        let logins = Logins::random();
+        let server = Server::start(&options(data.path().into(), None, &logins)?).await?;
         let port = server
             .port()
             .ok_or_else(|| anyhow::anyhow!("no port in {}", server.url()))?;
@@ -34,6 +37,7 @@ impl NatsServer {
             port,
             url,
             data,
+            logins,
         })
     }
 
@@ -54,19 +58,45 @@ impl NatsServer {
         &self.url
     }
 
-    /// The settings to reach it.
+    /// The settings to reach it as a user that may do anything.
     #[must_use]
     pub fn config(&self) -> NatsConfig {
+        self.config_of(User::Admin)
+    }
+
+    /// The settings to reach it as `user`, who may do only what `nats.conf` grants.
+    #[must_use]
+    pub fn config_of(&self, user: User) -> NatsConfig {
         NatsConfig {
-            url: self.url.clone(),
-            user: None,
-            password: None,
-            creds: None,
-            name: "test".into(),
+            user: Some(user.name().to_owned()),
+            password: Some(self.logins.password(user).clone()),
+            inbox_prefix: format!("_INBOX_{}", user.name()),
+            ..NatsConfig::new(&self.url, "test")
         }
     }
 
-    /// A connection.
+    /// The environment in which a process reaches it as `user`.
+    #[must_use]
+    pub fn env_of(&self, user: User) -> Vec<(String, String)> {
+        let password = self.logins.password(user).expose_secret();
+        [
+            ("NATS_URL", self.url.as_str()),
+            ("NATS_USER", user.name()),
+            ("NATS_PASSWORD", password),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+    }
+
+    /// [`Self::env_of`] for a subcommand of ours: a role logs in as itself, `setup` and the rest as
+    /// the admin.
+    #[must_use]
+    pub fn env_of_role(&self, role: &str) -> Vec<(String, String)> {
+        let user = User::ALL.into_iter().find(|user| user.name() == role);
+        self.env_of(user.unwrap_or(User::Admin))
+    }
+
+    /// A connection that may do anything.
     ///
     /// # Errors
     /// When it is down.
@@ -93,17 +123,24 @@ impl NatsServer {
     /// When it does not come up.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         self.stop().await;
-        self.server =
-            Some(Server::start(&options(self.data.path().into(), Some(self.port))?).await?);
+        self.server = Some(
+            Server::start(&options(
+                self.data.path().into(),
+                Some(self.port),
+                &self.logins,
+            )?)
+            .await?,
+        );
         Ok(())
     }
 }
 
-fn options(data: PathBuf, port: Option<u16>) -> anyhow::Result<ServerOptions> {
+fn options(data: PathBuf, port: Option<u16>, logins: &Logins) -> anyhow::Result<ServerOptions> {
     Ok(ServerOptions {
         program: tools::find("nats-server")?,
         config: tools::workspace().join("nats.conf"),
         data,
         port,
+        env: logins.server_env(),
     })
 }

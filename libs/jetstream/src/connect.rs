@@ -86,6 +86,7 @@ pub async fn connect(config: &NatsConfig) -> Result<Nats, ConnectError> {
     }
     let options = options
         .name(&config.name)
+        .custom_inbox_prefix(&config.inbox_prefix)
         .connection_timeout(Duration::from_secs(5))
         .ping_interval(Duration::from_secs(15))
         .request_timeout(Some(Duration::from_secs(10)))

@@ -10,7 +10,7 @@ use contracts::{
     Cause, Event, EventBody, FileId, ImportId, ImportImage, ImportRequest, Object, Prefix,
     SkipReason, SourceFile, streams, subjects,
 };
-use jetstream::Nats;
+use jetstream::{Nats, User};
 use projector::Config;
 use prometheus::Registry;
 use read_model::fold::State;
@@ -53,7 +53,7 @@ impl Fixture {
 
     pub(crate) fn config(&self) -> Config {
         Config {
-            nats: self.server.config(),
+            nats: self.server.config_of(User::Projector),
             database_path: self.database(),
             health_listen: None,
         }
@@ -109,7 +109,7 @@ impl Fixture {
         for sequence in 1..=last {
             let message = stream.direct_get(sequence).await.unwrap();
             if let Ok(event) = contracts::decode::<Event>(&message.payload) {
-                state.apply(&event);
+                state.apply(sequence, &event);
             }
         }
         self.assert_holds(&state).await;
@@ -156,11 +156,11 @@ impl Fixture {
         let mut images = BTreeMap::new();
         let mut all = tables.all_images();
         while let Some(row) = all.next().await.unwrap() {
-            images.insert(row.image.google_drive_id.clone(), row.image);
+            images.insert(row.image.google_drive_id.clone(), row);
         }
         let expected: BTreeMap<_, _> = state
             .images()
-            .map(|image| (image.google_drive_id.clone(), image.clone()))
+            .map(|row| (row.image.google_drive_id.clone(), row.clone()))
             .collect();
         assert_eq!(images, expected);
         let mut statistics: Vec<_> = state.statistics().cloned().collect();

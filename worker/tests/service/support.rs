@@ -13,7 +13,7 @@ use contracts::{
 use drive::{Auth, Drive, DriveConfig, Entry, FolderRef};
 use drive_sim::{DEFAULT_API_KEY, Faults, Options};
 use futures::StreamExt as _;
-use jetstream::Nats;
+use jetstream::{Nats, User};
 use prometheus::Registry;
 use runtime::backoff::RetryPolicy;
 use runtime::{Health, Service};
@@ -77,7 +77,7 @@ pub(crate) struct Running {
 impl Fixture {
     pub(crate) fn config(&self) -> Config {
         Config {
-            nats: self.server.config(),
+            nats: self.server.config_of(User::Worker),
             drive: DriveConfig {
                 endpoint: self.sim.url().parse().unwrap(),
                 auth: Auth::ApiKey(DEFAULT_API_KEY.into()),

@@ -1,16 +1,15 @@
 //! A few read-only connections, opened when they are first needed.
 
-use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
+use super::file::Opened;
 use super::schema::{open_reader, unavailable};
-use crate::{ReadModelError, Result};
+use crate::Result;
 
 /// Connections at most; further queries wait for one.
 const READERS: usize = 4;
@@ -18,25 +17,15 @@ const READERS: usize = 4;
 #[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
-    idle: Mutex<Idle>,
+    idle: Mutex<Vec<Opened>>,
     slots: Arc<Semaphore>,
 }
-
-/// Connections that nobody uses right now, and the file they were opened on.
-#[derive(Debug, Default)]
-struct Idle {
-    file: Option<FileIdentity>,
-    connections: Vec<Connection>,
-}
-
-/// Device and inode: a file that was moved away, or replaced by a backup, is another one.
-type FileIdentity = (u64, u64);
 
 impl Readers {
     pub(super) fn new(path: &Path) -> Arc<Self> {
         Arc::new(Self {
             path: path.to_owned(),
-            idle: Mutex::default(),
+            idle: Mutex::new(Vec::new()),
             slots: Arc::new(Semaphore::new(READERS)),
         })
     }
@@ -60,43 +49,25 @@ impl Readers {
         answer.await.map_err(unavailable)?
     }
 
-    /// A connection that has failed is not used again.
+    /// A connection that has failed, or whose file is not at its path any more, is not used again.
+    /// Connections that only read never remove a file's companions when they close.
     fn run<T>(&self, query: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let file = self.identity()?;
-        let idle = {
-            let mut idle = self.idle();
-            if idle.file != Some(file) {
-                *idle = Idle {
-                    file: Some(file),
-                    connections: Vec::new(),
-                };
-            }
-            idle.connections.pop()
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let opened = match idle.filter(|opened| opened.is_at(&self.path)) {
+            Some(opened) => opened,
+            None => Opened::new(&self.path, open_reader)?,
         };
-        let connection = match idle {
-            Some(connection) => connection,
-            None => open_reader(&self.path)?,
-        };
-        let snapshot = connection.unchecked_transaction()?;
+        let snapshot = opened.connection.unchecked_transaction()?;
         let answer = query(&snapshot)?;
         snapshot.finish()?;
-        let mut idle = self.idle();
-        if idle.file == Some(file) {
-            idle.connections.push(connection);
-        }
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(opened);
         Ok(answer)
-    }
-
-    /// Which file is there now.
-    fn identity(&self) -> Result<FileIdentity> {
-        match std::fs::metadata(&self.path) {
-            Ok(found) => Ok((found.dev(), found.ino())),
-            Err(error) if error.kind() == ErrorKind::NotFound => Err(ReadModelError::NotReady),
-            Err(error) => Err(unavailable(error)),
-        }
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Idle> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
