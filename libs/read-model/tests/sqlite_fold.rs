@@ -7,9 +7,9 @@ mod common;
 use std::collections::{BTreeMap, HashMap};
 
 use common::{
-    PROJECTOR, accepted, deleted, dump, event, failed, file_id, file_in, fold, import_failed, import_id,
-    imported, imported_as, listed, listing_completed, model, object, redriven, retrying, seconds,
-    skipped, source,
+    PROJECTOR, accepted, deleted, dump, event, failed, file_id, file_in, fold, import_failed,
+    import_id, imported, imported_as, listed, listing_completed, model, object, redriven, retrying,
+    seconds, skipped, source,
 };
 use contracts::{Cause, Event, EventBody};
 use proptest::prelude::*;

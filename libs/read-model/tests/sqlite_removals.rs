@@ -58,7 +58,12 @@ async fn a_replaced_object_is_noted_with_the_import_that_stored_it() {
 async fn the_same_object_again_is_no_replacement() {
     let (model, _folder) = model().await;
     fold(&model, &import_id("one"), vec![stored("old")]).await;
-    fold(&model, &import_id("two"), vec![stored("old"), stored("old")]).await;
+    fold(
+        &model,
+        &import_id("two"),
+        vec![stored("old"), stored("old")],
+    )
+    .await;
     assert_eq!(noted(&model).await, []);
     // Elsewhere under the same key: a deletion would name this row's key.
     let mut elsewhere = object("old", 1000);

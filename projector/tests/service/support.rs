@@ -163,6 +163,7 @@ impl Fixture {
             .map(|row| (row.image.google_drive_id.clone(), row.clone()))
             .collect();
         assert_eq!(images, expected);
+        assert_eq!(images.len(), expected.len());
         let mut statistics: Vec<_> = state.statistics().cloned().collect();
         statistics.sort_by(|a, b| a.provider.cmp(&b.provider));
         assert_eq!(tables.statistics().await.unwrap(), statistics);
@@ -290,6 +291,19 @@ pub(crate) fn import(name: &str, images: usize) -> Vec<Event> {
         .into_iter()
         .map(|body| Event::now(id.clone(), body))
         .collect()
+}
+
+/// Of `images` files that every import has, version `version`: each import stores other objects.
+pub(crate) fn changed(name: &str, images: usize, version: u32) -> Vec<Event> {
+    let id: ImportId = name.parse().unwrap();
+    let one = |n: usize| {
+        let mut body = imported(file("file", n));
+        if let EventBody::ImageImported { object, .. } = &mut body {
+            object.key = format!("file-{n}-v{version}.jpg");
+        }
+        Event::now(id.clone(), body)
+    };
+    (0..images).map(one).collect()
 }
 
 fn file(name: &str, n: usize) -> SourceFile {

@@ -6,9 +6,7 @@ use contracts::{FileId, ImportId};
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::Sqlite;
-use super::rows::{
-    Cells, REMOVALS, STATISTICS, image, image_columns, json, removal, statistics,
-};
+use super::rows::{Cells, REMOVALS, STATISTICS, image, image_columns, json, removal, statistics};
 use crate::query::MAX_SEARCH_CHARS;
 use crate::{ImageRow, ImagesQuery, MAX_PER_PAGE, Paged, ProviderStatistics, Removal, Result};
 

@@ -12,8 +12,8 @@ use time::OffsetDateTime;
 pub(super) use crate::fold::number;
 use crate::item::Item;
 use crate::{
-    Image, ImageRow, ImportRow, ImportStatus, ItemState, ProviderStatistics, ReadModelError, Reason,
-    Removal,
+    Image, ImageRow, ImportRow, ImportStatus, ItemState, ProviderStatistics, ReadModelError,
+    Reason, Removal,
 };
 
 type Read<T> = rusqlite::Result<T>;
