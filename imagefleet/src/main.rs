@@ -10,8 +10,10 @@ mod exit;
 mod fleet;
 mod import;
 mod imports;
+mod login;
 mod output;
 mod progress;
+mod rebuild;
 mod roles;
 mod setup;
 mod verify;
@@ -62,6 +64,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Status(args) => import::status(&env, &args).await,
         Command::Imports(args) => imports::run(&env, &args).await,
         Command::Doctor(args) => doctor::run(&env, &args).await,
+        Command::Rebuild(args) => rebuild::run(env, &args).await,
         Command::Config(args) => config::run(&env, &args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -43,6 +43,11 @@ async fn a_projector_folds_with_what_its_own_user_may_do() {
     if std::env::var_os(CHILD).is_some() {
         let config = Config::from_env(&Env::from_process()).unwrap();
         let projector = Running::start(config);
+        let health = projector.health.clone();
+        tokio::spawn(async move {
+            let why = support::waits_for(&health, "sql").await;
+            println!("waits for sql: {why}");
+        });
         let _ = tokio::io::stdin().read_to_end(&mut Vec::new()).await;
         return projector.stop().await;
     }
@@ -64,11 +69,27 @@ async fn a_projector_folds_with_what_its_own_user_may_do() {
     projector.stop().await;
 }
 
+/// A projector in a process of its own, killed on drop, whose files may have `kilobytes` at most.
+fn spawn_limited(it: &Fixture, kilobytes: u32) -> Child {
+    // The unit is 512 bytes in some shells and 1024 in others.
+    let limit = format!("trap '' XFSZ; ulimit -f {kilobytes}; exec \"$0\" \"$@\"");
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &limit])
+        .arg(std::env::current_exe().unwrap());
+    start(it, command)
+}
+
 /// A projector in a process of its own; killed on drop.
 fn spawn(it: &Fixture) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+    start(it, Command::new(std::env::current_exe().unwrap()))
+}
+
+fn start(it: &Fixture, mut command: Command) -> Child {
+    command
         .args([
             "--exact",
+            "--nocapture",
             "standby::a_projector_folds_with_what_its_own_user_may_do",
         ])
         .envs(it.server.env_of(User::Projector))
@@ -76,7 +97,7 @@ fn spawn(it: &Fixture) -> Child {
         .env("PROJECTOR_HEALTH_ADDR", "127.0.0.1:0")
         .env(CHILD, "1")
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .unwrap()
@@ -136,4 +157,28 @@ async fn one_that_was_stopped_wakes_up_to_a_fence() {
     projector.stop().await;
     it.publish(&import("alone", 100)).await;
     it.assert_exact().await;
+}
+
+#[tokio::test]
+async fn a_full_disk_is_waited_for_and_loses_nothing() {
+    let it = support::start().await;
+    it.publish(&import("large", 3000)).await;
+    let mut child = spawn_limited(&it, 400);
+    let mut said = String::new();
+    let mut stdout = child.stdout.take().unwrap();
+    while !said.contains("waits for sql: ") {
+        let mut some = [0; 256];
+        let read = tokio::time::timeout(PATIENCE, stdout.read(&mut some)).await;
+        let read = read.expect("it does not say that it waits").unwrap();
+        assert!(read > 0, "it ended: {said}");
+        said += &String::from_utf8_lossy(&some[..read]);
+    }
+    let at = it.tables().checkpoint(projector::CHECKPOINT).await.unwrap();
+    assert!(at < it.last().await, "everything had room");
+    assert!(child.try_wait().unwrap().is_none(), "it gave up");
+    child.kill().await.unwrap();
+
+    let projector = it.project();
+    it.assert_exact().await;
+    projector.stop().await;
 }

@@ -206,11 +206,7 @@ impl Running {
 
     /// Wait until readiness says that `dependency` is waited for, and why.
     pub(crate) async fn waits_for(&self, dependency: &str) -> String {
-        until(&format!("{dependency} is waited for"), PATIENCE, || async {
-            let report = self.health.snapshot();
-            report.dependencies.get(dependency)?.why.clone()
-        })
-        .await
+        waits_for(&self.health, dependency).await
     }
 
     pub(crate) async fn is_ready(&self) {
@@ -230,6 +226,15 @@ impl Running {
             .map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value())
             .sum()
     }
+}
+
+/// Wait until `health` says that `dependency` is waited for, and why.
+pub(crate) async fn waits_for(health: &Health, dependency: &str) -> String {
+    until(&format!("{dependency} is waited for"), PATIENCE, || async {
+        let report = health.snapshot();
+        report.dependencies.get(dependency)?.why.clone()
+    })
+    .await
 }
 
 /// The events of one import of `images` images whose ids begin with `name`: of every kind, some of
