@@ -151,10 +151,11 @@ pub enum EventBody {
         /// The task as it was last delivered.
         task: Box<ImportImage>,
     },
-    /// A delivered task could not be read, so no image can be named; kept for people.
+    /// A delivered task or command could not be read, so nothing can be done about it; kept for
+    /// people.
     #[serde(rename = "task.unreadable")]
     TaskUnreadable {
-        /// `malformed_task` or `unknown_version`.
+        /// `malformed_task`, `malformed_command` or `unknown_version`.
         cause: Cause,
         /// What the reader said.
         message: String,

@@ -6,10 +6,12 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 pub(crate) struct Metrics {
     /// Drive pages listed.
     pub(crate) pages: IntCounter,
-    /// Entries, by `outcome`: `queued` or `skipped`.
+    /// Entries, by `outcome`: `queued`, `skipped` or `redriven`.
     pub(crate) entries: IntCounterVec,
     /// Calls to Drive, by `call` and `outcome`.
     pub(crate) drive_requests: IntCounterVec,
+    /// Commands carried out, by `action`; `unreadable` for those that cannot be.
+    pub(crate) commands: IntCounterVec,
     /// Imports being listed.
     pub(crate) listing: IntGauge,
 }
@@ -21,7 +23,7 @@ impl Metrics {
             entries: IntCounterVec::new(
                 Opts::new(
                     "imagefleet_producer_entries_total",
-                    "Entries listed, by outcome",
+                    "Entries listed or queued again, by outcome",
                 ),
                 &["outcome"],
             )?,
@@ -32,11 +34,19 @@ impl Metrics {
                 ),
                 &["call", "outcome"],
             )?,
+            commands: IntCounterVec::new(
+                Opts::new(
+                    "imagefleet_producer_commands_total",
+                    "Commands carried out, by action",
+                ),
+                &["action"],
+            )?,
             listing: IntGauge::new("imagefleet_producer_listing", "Imports being listed")?,
         };
         registry.register(Box::new(metrics.pages.clone()))?;
         registry.register(Box::new(metrics.entries.clone()))?;
         registry.register(Box::new(metrics.drive_requests.clone()))?;
+        registry.register(Box::new(metrics.commands.clone()))?;
         registry.register(Box::new(metrics.listing.clone()))?;
         Ok(metrics)
     }

@@ -23,7 +23,7 @@ use events::Batch;
 use metrics::Metrics;
 
 /// The projection's checkpoint: the last event folded into the tables.
-pub const CHECKPOINT: &str = "read-model";
+pub const CHECKPOINT: &str = read_model::CHECKPOINT;
 
 /// Run until `service.stop`.
 ///

@@ -3,9 +3,11 @@
 
 mod fleet;
 
+mod control;
 mod crashes;
 mod outages;
 mod pages;
 mod requests;
+mod retries;
 mod strange;
 mod unchanged;
