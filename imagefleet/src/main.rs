@@ -4,6 +4,7 @@ mod api;
 mod broker;
 mod cli;
 mod config;
+mod control;
 mod demo;
 mod doctor;
 mod exit;
@@ -61,6 +62,10 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Import(args) => import::run(&env, &args).await,
         Command::Status(args) => import::status(&env, &args).await,
         Command::Imports(args) => imports::run(&env, &args).await,
+        Command::Cancel(args) => control::run(&env, "cancel", &args).await,
+        Command::Pause(args) => control::run(&env, "pause", &args).await,
+        Command::Resume(args) => control::run(&env, "resume", &args).await,
+        Command::Retry(args) => control::retry(&env, &args).await,
         Command::Doctor(args) => doctor::run(&env, &args).await,
         Command::Config(args) => config::run(&env, &args),
         Command::Completions { shell } => {

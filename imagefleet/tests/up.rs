@@ -97,6 +97,9 @@ async fn mistakes_are_told_apart() {
             66,
             "There is no import",
         ),
+        (&["cancel", "no-such-import"], 66, "There is no import"),
+        (&["retry", "no-such-import"], 66, "There is no import"),
+        (&["pause", "../../livez"], 66, "There is no import"),
         (
             &["import", "https://example.com/x"],
             66,
@@ -133,6 +136,36 @@ async fn mistakes_are_told_apart() {
         "{}",
         stdout(&ended)
     );
+}
+
+#[tokio::test]
+async fn what_an_import_cannot_do_ends_with_1_and_says_why() {
+    let up = Up::start().await;
+    let ended = up.cli(&["import", "sim-n2-s1k", "--watch", "--json"]).await;
+    assert_eq!(code(&ended), 0, "{}", stderr(&ended));
+    let status: Value = serde_json::from_str(&stdout(&ended)).unwrap();
+    let id = status["job_id"].as_str().unwrap();
+    for (arguments, exit, message) in [
+        (["cancel", id].as_slice(), 1, "completed"),
+        (&["pause", id, "--json"], 1, "completed"),
+        (&["retry", id], 1, "No entry of this import has failed"),
+        (
+            &["retry", id, "--item", "no-such-entry"],
+            1,
+            "no-such-entry",
+        ),
+        (&["retry", id, "--cause", "bad_luck"], 2, "'cause'"),
+        (&["retry", id, "--item", "a.b"], 2, "'item_id'"),
+    ] {
+        let ended = up.cli(arguments).await;
+        assert_eq!(code(&ended), exit, "{arguments:?}: {}", stderr(&ended));
+        assert!(
+            stderr(&ended).contains(message),
+            "{arguments:?}: {}",
+            stderr(&ended)
+        );
+        assert_eq!(stdout(&ended), "");
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Every role as a process of its own, around a real nats-server.
 
+mod crew;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 

@@ -3,8 +3,10 @@
 
 pub mod cluster;
 pub mod fleet;
+mod health;
 pub mod nats;
 pub mod process;
+mod signals;
 pub mod tools;
 pub mod wait;
 pub mod weed;

@@ -6,12 +6,15 @@ use async_nats::jetstream::AckKind;
 use bytes::Bytes;
 use tokio::task::AbortHandle;
 
+use crate::lost::{connected, unless_lost};
+use crate::{Denied, Nats};
+
 /// A delivered message. While this value lives, the server is told that it is being worked on.
 ///
 /// Settling takes it by value, so it cannot be settled twice. Dropped without settling, it is
 /// delivered again after the consumer's ack wait.
 pub struct Delivery {
-    client: async_nats::Client,
+    nats: Nats,
     message: async_nats::Message,
     info: Info,
     heartbeat: AbortHandle,
@@ -21,17 +24,27 @@ struct Info {
     delivered: i64,
     stream_sequence: u64,
     stored_ms: u64,
+    ack_wait: Duration,
 }
 
 /// The server did not confirm the settling; the message may be delivered again.
 #[derive(Debug, thiserror::Error)]
-#[error("NATS did not confirm that a delivery is settled; it may be delivered again")]
-pub struct SettleError(#[source] async_nats::RequestError);
+pub enum SettleError {
+    /// It did not answer.
+    #[error("NATS did not confirm that a delivery is settled; it may be delivered again")]
+    NoAnswer(#[source] async_nats::RequestError),
+    /// The login may not settle it.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// There was no connection for so long that the message has gone to somebody else.
+    #[error("NATS was away for longer than the ack wait; what was held is delivered again")]
+    Away,
+}
 
 impl Delivery {
     /// Take a message of a consumer with explicit acks. `None` if it carries no JetStream reply.
     pub(crate) fn new(
-        client: async_nats::Client,
+        nats: Nats,
         message: async_nats::jetstream::Message,
         ack_wait: Duration,
     ) -> Option<Self> {
@@ -41,10 +54,11 @@ impl Delivery {
             stream_sequence: info.stream_sequence,
             stored_ms: u64::try_from(info.published.unix_timestamp_nanos() / 1_000_000)
                 .unwrap_or(0),
+            ack_wait,
         };
         let message = message.message;
         let reply = message.reply.clone()?;
-        let beat_client = client.clone();
+        let beat_client = nats.client.clone();
         let heartbeat = tokio::spawn(async move {
             let mut beats = tokio::time::interval(ack_wait / 3);
             beats.tick().await;
@@ -57,7 +71,7 @@ impl Delivery {
             }
         });
         Some(Self {
-            client,
+            nats,
             message,
             info,
             heartbeat: heartbeat.abort_handle(),
@@ -136,13 +150,24 @@ impl Delivery {
         let Some(reply) = self.message.reply.clone() else {
             return Ok(());
         };
-        // As a request, so that the server's confirmation is seen; the client's own double ack was
-        // observed to report success after the consumer was gone.
-        self.client
-            .request(reply, kind.into())
+        let settling = async {
+            loop {
+                let client = &self.nats.client;
+                connected(client).await;
+                // As a request, so that the server's confirmation is seen; the client's own double
+                // ack was observed to report success after the consumer was gone.
+                let asked = client.request(reply.clone(), kind.into());
+                let asked = unless_lost(client, asked);
+                let uses = |subject: &str| subject == reply.as_str();
+                // Asked again on the next connection: settling twice is settling once.
+                if let Ok(answer) = self.nats.denials.unless(uses, asked).await? {
+                    return answer.map(|_| ()).map_err(SettleError::NoAnswer);
+                }
+            }
+        };
+        tokio::time::timeout(self.info.ack_wait, settling)
             .await
-            .map_err(SettleError)?;
-        Ok(())
+            .unwrap_or(Err(SettleError::Away))
     }
 }
 

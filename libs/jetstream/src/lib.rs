@@ -17,6 +17,7 @@ mod members;
 pub mod presence;
 mod publish;
 pub mod server;
+mod share;
 mod tls;
 pub mod topology;
 

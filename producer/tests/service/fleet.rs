@@ -59,6 +59,7 @@ impl Fleet {
             database_path: self.folder.path().join("read-model.db"),
             concurrency: 8,
             window: 1_000_000,
+            queue: 1_000_000,
             grace: DEADLINE,
             health_listen: None,
         }

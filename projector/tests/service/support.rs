@@ -109,7 +109,7 @@ impl Fixture {
         for sequence in 1..=last {
             let message = stream.direct_get(sequence).await.unwrap();
             if let Ok(event) = contracts::decode::<Event>(&message.payload) {
-                state.apply(&event);
+                state.apply(sequence, &event);
             }
         }
         self.assert_holds(&state).await;
@@ -156,11 +156,11 @@ impl Fixture {
         let mut images = BTreeMap::new();
         let mut all = tables.all_images();
         while let Some(row) = all.next().await.unwrap() {
-            images.insert(row.image.google_drive_id.clone(), row.image);
+            images.insert(row.image.google_drive_id.clone(), row);
         }
         let expected: BTreeMap<_, _> = state
             .images()
-            .map(|image| (image.google_drive_id.clone(), image.clone()))
+            .map(|row| (row.image.google_drive_id.clone(), row.clone()))
             .collect();
         assert_eq!(images, expected);
         let mut statistics: Vec<_> = state.statistics().cloned().collect();

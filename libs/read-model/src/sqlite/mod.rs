@@ -1,5 +1,6 @@
 //! The read model in one `SQLite` file: WAL, one writer on a thread of its own, a few readers.
 
+mod file;
 mod images;
 mod imports;
 mod readers;
@@ -63,5 +64,10 @@ impl Sqlite {
                 new_checkpoint,
             })
             .await
+    }
+
+    pub(crate) async fn forget_removals(&self, sequences: Vec<u64>) -> Result<()> {
+        let writer = self.writer.as_ref().ok_or(ReadModelError::ReadOnly)?;
+        writer.forget_removals(sequences).await
     }
 }
