@@ -46,6 +46,7 @@ async fn a_hundred_images_beside_twenty_thousand() {
         .map(|(_, event)| event.import_id.to_string())
         .collect();
     let last = since.iter().rposition(|import| *import == small).unwrap();
+    println!("over after {} images of the fleet", last + 1);
     assert!(
         last < 300,
         "the small import's last image was the fleet's {}th since its submission",
