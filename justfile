@@ -27,6 +27,12 @@ demo *ARGS: tools
 up *ARGS: tools
     @cd "{{ here }}" && cargo run --quiet --locked --manifest-path "{{ manifest }}" -p imagefleet -- up "$@"
 
+# Print random passwords for the users of nats.conf; keep them in a file that only you can read
+nats-passwords:
+    @for user in PRODUCER WORKER PROJECTOR GATEWAY REQUESTER ADMIN; do \
+        echo "NATS_${user}_PASSWORD=p$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')"; \
+    done
+
 # Run every test; arguments go to `cargo test`
 test *ARGS: tools
     cargo test --workspace --locked "$@"

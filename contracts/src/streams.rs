@@ -41,5 +41,7 @@ pub const FINISHED_CHECKPOINT_TTL: Duration = Duration::from_secs(7 * 24 * 3600)
 pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 /// Deliveries of one message without an outcome after which it is held to kill its workers.
 pub const MAX_CRASH_DELIVERIES: i64 = 5;
+/// Header of a task: how many deaths of workers its earlier copies have seen.
+pub const DEATHS: &str = "Imagefleet-Deaths";
 /// The oldest nats-server that has everything we use (atomic batches, schedules).
 pub const MIN_SERVER: (u64, u64) = (2, 12);

@@ -1,5 +1,6 @@
 //! What handlers share, and which path leads to which handler.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +13,6 @@ use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
     IF_NONE_MATCH, LOCATION, RANGE, RETRY_AFTER,
 };
-use read_model::ReadModel;
-use storage::Store;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use url::Url;
 
@@ -21,7 +20,9 @@ use crate::broker::Broker;
 use crate::config::Limits;
 use crate::edge::{self, Edge, REQUEST_ID};
 use crate::guard::{Guard, guard};
-use crate::routes::{content, export, images, imports, page, status, submit};
+use crate::objects::Objects;
+use crate::reads::Reads;
+use crate::routes::{content, control, export, images, imports, page, status, submit};
 
 pub(crate) struct App {
     pub(crate) local_addr: SocketAddr,
@@ -31,8 +32,24 @@ pub(crate) struct App {
     pub(crate) limits: Limits,
     pub(crate) guard: Guard,
     pub(crate) broker: Broker,
-    pub(crate) reads: ReadModel,
-    pub(crate) store: Store,
+    pub(crate) reads: Reads,
+    pub(crate) objects: Objects,
+}
+
+impl App {
+    /// What is waited for right now: what the fleet says, and what keeps this gateway from knowing.
+    pub(crate) fn waiting(&self) -> BTreeMap<String, String> {
+        let own = [
+            ("nats", self.broker.trouble()),
+            ("sql", self.reads.trouble()),
+        ];
+        let own = own
+            .into_iter()
+            .filter_map(|(name, why)| Some((name.to_owned(), why?.to_owned())));
+        let mut all = self.broker.waiting();
+        all.extend(own);
+        all
+    }
 }
 
 /// Every route. From the outside in: CORS, [`edge`], then for the API [`guard`].
@@ -48,6 +65,10 @@ pub(crate) fn router(
         .route("/api/imports", get(imports::list))
         .route("/api/imports/{id}", get(imports::one))
         .route("/api/imports/{id}/failures", get(imports::failures))
+        .route("/api/imports/{id}/cancel", post(control::cancel))
+        .route("/api/imports/{id}/pause", post(control::pause))
+        .route("/api/imports/{id}/resume", post(control::resume))
+        .route("/api/imports/{id}/retry", post(control::retry))
         .route("/api/images", get(images::list))
         .route("/api/images/all", get(export::all))
         .route("/api/images/{id}", get(images::one).delete(images::delete))

@@ -1,23 +1,31 @@
 //! The gateway's side of NATS: connected in the background, so that the API serves without it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::jetstream::kv;
 use contracts::kv::{IdempotencyRecord, Submission};
-use contracts::{ImportId, ImportRequest, Task, streams, subjects};
+use contracts::{Command, ImportId, ImportRequest, Task, streams, subjects};
 use jetstream::{Members, Nats, NatsConfig};
 use runtime::health::Health;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
+use crate::dependency::{Dependency, Failed};
 use crate::problem::{Code, Problem, Result};
 
-const DEPENDENCY: &str = "nats";
-/// Between two attempts to connect, and between two looks at the connection.
+const NATS: &str = "nats";
+/// Between two attempts to connect.
 const RETRY: Duration = Duration::from_secs(1);
+/// Between two looks at the connection: one that is open may still be silent.
+const LOOK: Duration = Duration::from_secs(2);
+const UNCONFIRMED: &str = "NATS did not confirm the request. Repeat it with the same Idempotency-Key; it will not run twice.";
 
 /// A connection that was made once; the client mends it by itself.
 #[derive(Clone)]
@@ -26,11 +34,11 @@ struct Link {
     submissions: kv::Store,
 }
 
-/// Hands requests and deletions to NATS.
+/// Hands requests, commands and deletions to NATS.
 pub(crate) struct Broker {
     link: watch::Receiver<Option<Link>>,
+    dependency: Arc<Dependency>,
     members: Members,
-    patience: Duration,
 }
 
 /// What an `Idempotency-Key` stands for.
@@ -38,6 +46,14 @@ pub(crate) struct Claim {
     pub(crate) import: ImportId,
     /// The key was used before.
     pub(crate) repeated: bool,
+}
+
+/// An `Idempotency-Key` and what came with it.
+pub(crate) struct Key {
+    /// Its key in KV.
+    pub(crate) record: String,
+    /// Hex SHA-256 of the request.
+    pub(crate) body_sha256: String,
 }
 
 impl Broker {
@@ -49,14 +65,24 @@ impl Broker {
         background: &mut JoinSet<()>,
     ) -> Self {
         let (sender, link) = watch::channel(None);
-        health.waiting(DEPENDENCY, "connecting");
-        background.spawn(async move { keep_connected(config, &sender, &health).await });
+        let dependency = Dependency::new(
+            NATS,
+            Code::QueueUnavailable,
+            UNCONFIRMED,
+            patience,
+            health.clone(),
+        );
+        health.waiting(NATS, "connecting");
+        background.spawn({
+            let dependency = Arc::clone(&dependency);
+            async move { keep_connected(config, &sender, &dependency, patience, &health).await }
+        });
         let members = Members::default();
         background.spawn(follow(link.clone(), members.clone()));
         Self {
             link,
+            dependency,
             members,
-            patience,
         }
     }
 
@@ -65,45 +91,38 @@ impl Broker {
         self.members.waiting()
     }
 
+    /// What is wrong with NATS right now, for people.
+    pub(crate) fn trouble(&self) -> Option<&'static str> {
+        let unconnected = || self.link().is_err().then(|| Code::QueueUnavailable.title());
+        self.dependency.trouble().or_else(unconnected)
+    }
+
     /// The import that `key` stands for: the first to use a key decides.
-    pub(crate) async fn claim(&self, key: &str, body_sha256: String) -> Result<Claim> {
+    pub(crate) async fn claim(&self, key: &Key) -> Result<Claim> {
         let link = self.link()?;
         let fresh = IdempotencyRecord {
             v: 1,
             import_id: ImportId::generate(),
-            body_sha256,
+            body_sha256: key.body_sha256.clone(),
         };
-        let bytes = serde_json::to_vec(&fresh).map_err(Problem::internal)?;
-        let create = link.submissions.create(key, bytes.into());
-        match tokio::time::timeout(self.patience, create)
-            .await
-            .map_err(away)?
-        {
-            Ok(_) => {
-                return Ok(Claim {
-                    import: fresh.import_id,
-                    repeated: false,
-                });
-            }
-            Err(error) if error.kind() == kv::CreateErrorKind::AlreadyExists => {}
-            Err(error) => return Err(away(error)),
-        }
-        let stored = self.read(&link, key).await?;
-        // Gone between the two calls: the record's time was up just now.
-        let stored = stored.ok_or_else(|| away(anyhow::anyhow!("the key's record vanished")))?;
-        let known: IdempotencyRecord =
-            serde_json::from_slice(&stored).map_err(Problem::internal)?;
-        if known.body_sha256 == fresh.body_sha256 {
-            Ok(Claim {
-                import: known.import_id,
-                repeated: true,
+        self.dependency
+            .ask(async {
+                if create(&link, &key.record, &fresh).await? {
+                    return Ok(Claim {
+                        import: fresh.import_id,
+                        repeated: false,
+                    });
+                }
+                // None: its time was up just now, between the two calls.
+                let known = known(&link, key).await?;
+                let known =
+                    known.ok_or_else(|| away(anyhow::anyhow!("the key's record vanished")))?;
+                Ok(Claim {
+                    import: known.import_id,
+                    repeated: true,
+                })
             })
-        } else {
-            Err(Problem::new(
-                Code::KeyReused,
-                "This Idempotency-Key was used with another body. Use a fresh key for another import.",
-            ))
-        }
+            .await
     }
 
     /// Records what was accepted, then queues it. Repeating both is harmless: the record stays the
@@ -117,41 +136,61 @@ impl Broker {
             request,
             accepted_at: OffsetDateTime::now_utc(),
         };
-        let record = serde_json::to_vec(&record).map_err(Problem::internal)?;
-        let create = link.submissions.create(import.as_str(), record.into());
-        match tokio::time::timeout(self.patience, create)
+        self.dependency
+            .ask(async {
+                create(&link, import.as_str(), &record).await?;
+                let subject = subjects::REQUESTS.to_owned();
+                publish(&link, subject, import.as_str(), payload).await
+            })
             .await
-            .map_err(away)?
-        {
-            Ok(_) => {}
-            Err(error) if error.kind() == kv::CreateErrorKind::AlreadyExists => {}
-            Err(error) => return Err(away(error)),
-        }
-        self.publish(
-            &link,
-            subjects::REQUESTS.to_owned(),
-            import.as_str(),
-            payload,
-        )
-        .await
     }
 
     /// What was accepted as `import`, while its record is kept.
     pub(crate) async fn submission(&self, import: &ImportId) -> Result<Option<Submission>> {
         let link = self.link()?;
-        let Some(bytes) = self.read(&link, import.as_str()).await? else {
-            return Ok(None);
+        self.dependency.ask(read(&link, import.as_str())).await
+    }
+
+    /// Whether the command that `key` stands for is queued, or was.
+    pub(crate) async fn commanded(&self, key: &Key) -> Result<bool> {
+        let link = self.link()?;
+        let known = self.dependency.ask(known(&link, key)).await?;
+        Ok(known.is_some())
+    }
+
+    /// Queues a command durably, and remembers `key` for it. The record comes second: should it be
+    /// missing, a repeated request queues the command again, but none is ever answered that was not
+    /// queued.
+    pub(crate) async fn command(&self, command: &Command, key: Option<&Key>) -> Result<()> {
+        let link = self.link()?;
+        let payload = contracts::encode(command).map_err(Problem::internal)?;
+        let message_id = match key {
+            Some(key) => format!("{}.{}", key.record, key.body_sha256),
+            None => format!("command.{}", Uuid::now_v7()),
         };
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(Problem::internal)
+        self.dependency
+            .ask(async {
+                publish(&link, subjects::COMMANDS.to_owned(), &message_id, payload).await?;
+                if let Some(key) = key {
+                    let record = IdempotencyRecord {
+                        v: 1,
+                        import_id: command.import_id.clone(),
+                        body_sha256: key.body_sha256.clone(),
+                    };
+                    create(&link, &key.record, &record).await?;
+                }
+                Ok(())
+            })
+            .await
     }
 
     /// Queues a task durably; the same `message_id` within the duplicate window is queued once.
     pub(crate) async fn queue(&self, task: &Task, message_id: &str) -> Result<()> {
         let link = self.link()?;
         let payload = contracts::encode(task).map_err(Problem::internal)?;
-        self.publish(&link, subjects::task(task.import_id()), message_id, payload)
+        let subject = subjects::task(task.import_id());
+        self.dependency
+            .ask(publish(&link, subject, message_id, payload))
             .await
     }
 
@@ -166,40 +205,64 @@ impl Broker {
                 )
             })
     }
+}
 
-    async fn read(&self, link: &Link, key: &str) -> Result<Option<bytes::Bytes>> {
-        let get = link.submissions.get(key);
-        tokio::time::timeout(self.patience, get)
-            .await
-            .map_err(away)?
-            .map_err(away)
-    }
-
-    async fn publish(
-        &self,
-        link: &Link,
-        subject: String,
-        message_id: &str,
-        payload: Vec<u8>,
-    ) -> Result<()> {
-        let published = link.nats.publish(subject, message_id, payload.into());
-        tokio::time::timeout(self.patience, published)
-            .await
-            .map_err(away)?
-            .map_err(away)?;
-        Ok(())
+/// Whether there was no such record yet; one that is there stays.
+async fn create(link: &Link, key: &str, record: &impl Serialize) -> Result<bool, Failed> {
+    let record = serde_json::to_vec(record).map_err(defect)?;
+    match link.submissions.create(key, record.into()).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == kv::CreateErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(away(error)),
     }
 }
 
-fn away(cause: impl Into<anyhow::Error>) -> Problem {
-    Problem::new(
-        Code::QueueUnavailable,
-        "NATS did not confirm the request. Repeat it with the same Idempotency-Key; it will not run twice.",
-    )
-    .caused_by(cause)
+async fn read<T: DeserializeOwned>(link: &Link, key: &str) -> Result<Option<T>, Failed> {
+    let found = link.submissions.get(key).await.map_err(away)?;
+    let read = found.map(|bytes| serde_json::from_slice(&bytes));
+    read.transpose().map_err(defect)
 }
 
-async fn keep_connected(config: NatsConfig, sender: &watch::Sender<Option<Link>>, health: &Health) {
+/// What `key` stands for, if it was used for the same before.
+async fn known(link: &Link, key: &Key) -> Result<Option<IdempotencyRecord>, Failed> {
+    let known: Option<IdempotencyRecord> = read(link, &key.record).await?;
+    if known
+        .as_ref()
+        .is_some_and(|known| known.body_sha256 != key.body_sha256)
+    {
+        return Err(Failed::Refused(Problem::new(
+            Code::KeyReused,
+            "This Idempotency-Key was used for another request. Use a fresh key for each.",
+        )));
+    }
+    Ok(known)
+}
+
+async fn publish(
+    link: &Link,
+    subject: String,
+    message_id: &str,
+    payload: Vec<u8>,
+) -> Result<(), Failed> {
+    let published = link.nats.publish(subject, message_id, payload.into());
+    published.await.map(drop).map_err(away)
+}
+
+fn away(cause: impl Into<anyhow::Error>) -> Failed {
+    Failed::Away(Problem::new(Code::QueueUnavailable, UNCONFIRMED).caused_by(cause))
+}
+
+fn defect(cause: serde_json::Error) -> Failed {
+    Failed::Refused(Problem::internal(cause))
+}
+
+async fn keep_connected(
+    config: NatsConfig,
+    sender: &watch::Sender<Option<Link>>,
+    dependency: &Dependency,
+    patience: Duration,
+    health: &Health,
+) {
     let mut told = String::new();
     let link = loop {
         match connect(&config).await {
@@ -210,22 +273,21 @@ async fn keep_connected(config: NatsConfig, sender: &watch::Sender<Option<Link>>
                     tracing::warn!(error = %why, "NATS is not ready; trying again every second");
                     told.clone_from(&why);
                 }
-                health.waiting(DEPENDENCY, why);
+                health.waiting(NATS, why);
                 tokio::time::sleep(RETRY).await;
             }
         }
     };
-    let client = link.nats.client.clone();
-    sender.send_replace(Some(link));
-    loop {
-        match client.connection_state() {
-            State::Connected => health.ready(DEPENDENCY),
-            State::Pending | State::Disconnected => {
-                health.waiting(DEPENDENCY, "disconnected; reconnecting")
-            }
+    sender.send_replace(Some(link.clone()));
+    let probe = || async {
+        if link.nats.client.connection_state() != State::Connected {
+            return Err(away(anyhow::anyhow!("disconnected; reconnecting")));
         }
-        tokio::time::sleep(RETRY).await;
-    }
+        // The stream's leader answers this, and only while it can store.
+        let info = link.submissions.stream.get_info().await;
+        info.map(drop).map_err(away)
+    };
+    dependency.watch(Some(LOOK), patience, probe).await;
 }
 
 /// Keeps the list of the fleet's processes current, from the first connection on.

@@ -51,8 +51,8 @@ pub struct Limits {
     pub request: Duration,
     /// Time without a byte taken after which a connection is cut.
     pub stall: Duration,
-    /// Time for one step with NATS.
-    pub nats: Duration,
+    /// Time for an answer of NATS or of the store, before it is held to be away.
+    pub patience: Duration,
     /// Time for requests to finish at shutdown.
     pub drain: Duration,
 }
@@ -66,7 +66,7 @@ impl Default for Limits {
             body_bytes: 64 * 1024,
             request: Duration::from_secs(30),
             stall: Duration::from_secs(60),
-            nats: Duration::from_secs(5),
+            patience: Duration::from_secs(5),
             drain: Duration::from_secs(10),
         }
     }

@@ -6,10 +6,13 @@
 mod app;
 mod broker;
 mod config;
+mod dependency;
 mod edge;
 mod guard;
+mod input;
 mod links;
 mod metrics;
+mod objects;
 mod params;
 mod problem;
 mod reads;
@@ -35,6 +38,8 @@ pub use config::{Config, Limits};
 
 use crate::app::App;
 use crate::edge::Edge;
+use crate::objects::Objects;
+use crate::reads::Reads;
 
 /// A gateway whose address is bound and that is ready to serve.
 pub struct Gateway {
@@ -68,8 +73,13 @@ impl Gateway {
         let local_addr = listener.local_addr()?;
         let limits = config.limits;
         let mut background = JoinSet::new();
-        let reads = ReadModel::open_sqlite_read_only(&config.database_path);
-        background.spawn(reads::watch(reads.clone(), health.clone()));
+        let reads = Reads::start(
+            ReadModel::open_sqlite_read_only(&config.database_path),
+            limits.request,
+            health.clone(),
+            &mut background,
+        );
+        let objects = Objects::start(store, limits.patience, health.clone(), &mut background)?;
         let app = Arc::new(App {
             local_addr,
             page_policy: routes::page::policy(config.storage_public_url.as_ref())?,
@@ -82,12 +92,12 @@ impl Gateway {
             ),
             broker: broker::Broker::start(
                 config.nats,
-                limits.nats,
+                limits.patience,
                 health.clone(),
                 &mut background,
             ),
             reads,
-            store,
+            objects,
             public_url: config.public_url,
             storage_public_url: config.storage_public_url,
         });

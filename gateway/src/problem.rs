@@ -27,7 +27,7 @@ macro_rules! codes {
             fn status(self) -> StatusCode {
                 match self { $(Self::$variant => StatusCode::$status,)* }
             }
-            fn title(self) -> &'static str {
+            pub(crate) fn title(self) -> &'static str {
                 match self { $(Self::$variant => $title,)* }
             }
             fn help(self) -> &'static str {
@@ -56,6 +56,10 @@ codes! {
         "The Allow header lists the methods it takes.";
     RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "The request took too long to arrive",
         "Send it again.";
+    NotPossible = "not_possible", CONFLICT, "The import cannot do this now",
+        "The detail says why, and what to do instead.";
+    NothingToRetry = "nothing_to_retry", CONFLICT, "No failed entry matches",
+        "GET /api/imports/{id}/failures lists what failed, by cause. Entries that never were listed come with a new import of the folder.";
     OtherStore = "other_store", CONFLICT, "The image is in another store",
         "This gateway serves the store of its own settings only. Read the object by its bucket and key.";
     PayloadTooLarge = "payload_too_large", PAYLOAD_TOO_LARGE, "The body is too large",
@@ -74,6 +78,8 @@ codes! {
         "Imports go on meanwhile. Ask again.";
     StoreUnavailable = "store_unavailable", SERVICE_UNAVAILABLE, "The store is away",
         "Ask again.";
+    StoreCredentials = "store_credentials", SERVICE_UNAVAILABLE, "The store refuses the gateway's credentials",
+        "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, whether they have expired, and this machine's clock. The gateway's readiness has the store's own words.";
     Timeout = "timeout", SERVICE_UNAVAILABLE, "The gateway was too slow",
         "Ask again.";
 }
@@ -140,6 +146,22 @@ impl Problem {
     pub(crate) fn caused_by(mut self, cause: impl Into<anyhow::Error>) -> Self {
         self.cause = Some(cause.into());
         self
+    }
+
+    /// What caused it, for the log and for readiness: each link once, since some repeat the next.
+    pub(crate) fn reason(&self) -> String {
+        let Some(cause) = &self.cause else {
+            return self.detail.clone();
+        };
+        let mut reason = String::new();
+        for link in cause.chain().map(ToString::to_string) {
+            if reason.is_empty() {
+                reason = link;
+            } else if !reason.contains(&link) {
+                reason = format!("{reason}: {link}");
+            }
+        }
+        reason
     }
 
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {

@@ -64,6 +64,8 @@ impl ApiError {
             Self::Refused { status, code, .. } => match (status.as_u16(), code.as_str()) {
                 (404, _) | (_, "not_a_folder_url") => Exit::NotFound,
                 (403 | 421, _) => Exit::Configuration,
+                // The import's state does not allow it.
+                (409, _) => Exit::Failure,
                 (status, _) if status >= 500 => Exit::Unavailable,
                 _ => Exit::Usage,
             },
@@ -89,6 +91,16 @@ pub(crate) struct NewImport {
     pub(crate) destination_prefix: Option<String>,
     pub(crate) skip_unchanged: bool,
     pub(crate) requested_by: &'static str,
+}
+
+/// What goes with a command to an import.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Wanted {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cause: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) item_id: Option<String>,
+    pub(crate) requested_by: String,
 }
 
 /// How far an import is.
@@ -191,16 +203,38 @@ impl Api {
         &self.base
     }
 
-    /// Ask for an import; gives the gateway's answer and the import's id. A gateway that is not
-    /// ready is asked again for some seconds, under one key, so that nothing is imported twice.
+    /// Ask for an import; gives the gateway's answer and the import's id.
     pub(crate) async fn submit(&self, import: &NewImport) -> Result<(Value, String), ApiError> {
+        let path = ["api", "import", "google-drive"];
+        let answer = self.post(&path, import).await?;
+        let id = answer
+            .get("job_id")
+            .and_then(Value::as_str)
+            .map(str::to_owned);
+        let id = id.ok_or_else(|| self.foreign(StatusCode::ACCEPTED))?;
+        Ok((answer, id))
+    }
+
+    /// Ask for `action` on the import `id`; gives the gateway's answer.
+    pub(crate) async fn command(
+        &self,
+        id: &str,
+        action: &str,
+        wanted: &Wanted,
+    ) -> Result<Value, ApiError> {
+        self.post(&["api", "imports", id, action], wanted).await
+    }
+
+    /// A gateway that is not ready is asked again for some seconds, under one key, so that nothing
+    /// is done twice.
+    async fn post(&self, path: &[&str], body: &impl Serialize) -> Result<Value, ApiError> {
         let key = ImportId::generate();
         let started = std::time::Instant::now();
-        let answer: Value = loop {
+        loop {
             let request = self
-                .request(Method::POST, &["api", "import", "google-drive"])
+                .request(Method::POST, path)
                 .header("Idempotency-Key", key.as_str())
-                .json(import);
+                .json(body);
             match self.answer(request).await {
                 Err(ApiError::Refused {
                     status: StatusCode::SERVICE_UNAVAILABLE,
@@ -208,15 +242,9 @@ impl Api {
                 }) if started.elapsed() < PATIENCE => {
                     tokio::time::sleep(Duration::from_millis(250)).await;
                 }
-                answer => break answer?,
+                answer => return answer,
             }
-        };
-        let id = answer
-            .get("job_id")
-            .and_then(Value::as_str)
-            .map(str::to_owned);
-        let id = id.ok_or_else(|| self.foreign(StatusCode::ACCEPTED))?;
-        Ok((answer, id))
+        }
     }
 
     /// How far an import is, as the gateway says it and read.

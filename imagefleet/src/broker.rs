@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jetstream::server::{self, Server, ServerError, ServerOptions};
+use jetstream::{Logins, User};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use runtime::backoff::Reconnect;
 use runtime::{Env, Health};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::login;
 
 /// The name in health reports.
 const DEPENDENCY: &str = "nats-server";
@@ -24,6 +27,8 @@ const LOOK: Duration = Duration::from_millis(200);
 /// A supervised nats-server.
 pub(crate) struct Broker {
     url: String,
+    logins: Logins,
+    data: PathBuf,
     stop: CancellationToken,
     supervisor: JoinHandle<()>,
 }
@@ -43,19 +48,25 @@ impl Broker {
             .await
             .with_context(|| format!("cannot write {}", config.display()))?;
         wait_for_predecessor(&data).await;
+        let logins = Logins::from_env(env);
         let mut options = ServerOptions {
             program,
             config,
-            data,
+            data: data.clone(),
             port: None,
+            env: logins.server_env(),
         };
         let server = Server::start(&options).await?;
         options.port = server.port();
+        login::leave(&data, server.url(), &logins)
+            .with_context(|| format!("cannot write to {}", data.display()))?;
         health.ready(DEPENDENCY);
         let (url, stop) = (server.url().to_owned(), CancellationToken::new());
         let supervisor = tokio::spawn(supervise(server, options, health, stop.clone()));
         Ok(Self {
             url,
+            logins,
+            data,
             stop,
             supervisor,
         })
@@ -66,11 +77,17 @@ impl Broker {
         &self.url
     }
 
+    /// The settings of a role that logs in as `user`.
+    pub(crate) fn login(&self, env: &Env, user: User) -> Env {
+        self.logins.login(env, user)
+    }
+
     /// Stop it and wait until it is gone.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         // It panics in no case that we know of; then the server ended with it.
         let _ = self.supervisor.await;
+        login::remove(&self.data);
     }
 }
 
@@ -171,13 +188,8 @@ mod tests {
         let broker = Broker::start(&env, data.path().to_owned(), health.clone())
             .await
             .unwrap();
-        let config = jetstream::NatsConfig {
-            url: broker.url().to_owned(),
-            user: None,
-            password: None,
-            creds: None,
-            name: "test".to_owned(),
-        };
+        let login = broker.login(&env.with("NATS_URL", broker.url()), User::Admin);
+        let config = jetstream::NatsConfig::from_env(&login, "test").unwrap();
         let first = std::fs::read_to_string(data.path().join("run/nats.pid")).unwrap();
         let first: i32 = first.trim().parse().unwrap();
         kill(Pid::from_raw(first), nix::sys::signal::Signal::SIGKILL).unwrap();

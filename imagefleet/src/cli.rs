@@ -16,9 +16,9 @@ Examples:
 
 Settings come from the environment and from ./.env; `imagefleet config` shows them.
 
-Exit codes: 0 success · 1 an import, an image or a check failed · 2 wrong usage ·
-64 a setting is wrong · 66 no such folder or import · 69 the gateway or NATS does not
-answer · 130 interrupted";
+Exit codes: 0 success · 1 an import, an image or a check failed, or the import cannot do
+what was asked · 2 wrong usage · 64 a setting is wrong · 66 no such folder or import ·
+69 the gateway or NATS does not answer · 130 interrupted";
 
 /// Moves folders of images from Google Drive into your bucket.
 #[derive(Debug, Parser)]
@@ -62,10 +62,51 @@ Examples:
   imagefleet import ID --prefix holidays/2026 --recursive=false
   imagefleet import ID --watch --json | jq .failed")]
     Import(Import),
-    /// Show how far an import is
+    /// Show how far an import is, and what failed
+    #[command(after_help = "\
+Ends with 1 if the import or an image of it failed, or it was cancelled. With --watch a paused
+import is waited for until somebody resumes or cancels it.
+
+Examples:
+  imagefleet status ID
+  imagefleet status ID --watch
+  imagefleet status ID --json | jq .failures")]
     Status(Status),
     /// List imports, the newest first
     Imports(Imports),
+    /// Give up what is left of an import, for good
+    #[command(after_help = "\
+What is stored stays. Images that are on their way may still arrive; nothing new is begun.
+
+Examples:
+  imagefleet cancel ID
+  imagefleet cancel ID --json | jq -r .status_url")]
+    Cancel(Control),
+    /// Hold an import until it is resumed
+    #[command(after_help = "\
+Images that are on their way still arrive; nothing new is begun.
+
+Examples:
+  imagefleet pause ID
+  imagefleet resume ID")]
+    Pause(Control),
+    /// Go on with a paused import
+    #[command(after_help = "\
+Examples:
+  imagefleet resume ID
+  imagefleet resume ID && imagefleet status ID --watch")]
+    Resume(Control),
+    /// Queue failed images of an import again
+    #[command(after_help = "\
+`imagefleet status ID` lists what failed, by cause. Where nothing failed that matches, this
+ends with 1.
+
+Examples:
+  imagefleet retry ID                            everything that failed
+  imagefleet retry ID --cause source_gone        what failed for one cause
+  imagefleet retry ID --item FILE_ID             one image
+  imagefleet retry ID --json | jq .matching")]
+    Retry(Retry),
     /// Check every setting and every service behind it, and name the fix
     #[command(after_help = "\
 Examples:
@@ -73,6 +114,15 @@ Examples:
   imagefleet doctor --folder https://drive.google.com/drive/folders/ID
   imagefleet doctor --json | jq '.checks[] | select(.ok | not)'")]
     Doctor(Doctor),
+    /// Fold every event anew and replace the tables by the outcome, or compare them with it
+    #[command(after_help = "\
+Works while everything runs: readers see the old tables or the new ones. Needs every event since the
+first; the database is DATABASE_PATH, else the one `imagefleet up` keeps in --data.
+
+Examples:
+  imagefleet rebuild --check        do the tables say what the events say?
+  imagefleet rebuild                make them say it")]
+    Rebuild(Rebuild),
     /// Show the settings in force; secrets are shown as ***
     Config(Config),
     /// Print a completion script
@@ -187,6 +237,29 @@ pub(crate) struct Status {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Control {
+    /// The import's id
+    pub(crate) id: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Retry {
+    /// Only what failed for this cause, as `imagefleet status` names it
+    #[arg(long, value_name = "CAUSE")]
+    pub(crate) cause: Option<String>,
+    /// Only this entry of the folder, by its id
+    #[arg(long, value_name = "ID")]
+    pub(crate) item: Option<String>,
+    #[command(flatten)]
+    pub(crate) control: Control,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Imports {
     /// How many to list
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -203,6 +276,22 @@ pub(crate) struct Doctor {
     /// Also list this Google Drive folder
     #[arg(long, value_name = "URL")]
     pub(crate) folder: Option<String>,
+    /// Where `imagefleet up` keeps its data
+    #[arg(long, value_name = "DIR", default_value = "./data")]
+    pub(crate) data: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rebuild {
+    /// Only compare; ends with 1 and names the first rows that differ
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Go on although the first events have expired: what they told is lost
+    #[arg(long)]
+    pub(crate) allow_expired: bool,
     /// Where `imagefleet up` keeps its data
     #[arg(long, value_name = "DIR", default_value = "./data")]
     pub(crate) data: PathBuf,

@@ -15,7 +15,8 @@ use crate::api::ApiError;
 pub(crate) enum Exit {
     /// All went well.
     Success = 0,
-    /// The import or some of its images failed; a check failed; something unforeseen.
+    /// The import or some of its images failed, or its state does not allow what was asked; a check
+    /// failed; something unforeseen.
     Failure = 1,
     /// The gateway refuses a parameter.
     Usage = 2,

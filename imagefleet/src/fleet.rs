@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use gateway::Gateway;
 use jetstream::topology::{self, TopologyConfig};
-use jetstream::{NatsConfig, connect_when_up};
+use jetstream::{NatsConfig, User, connect_when_up};
 use prometheus::Registry;
 use read_model::ReadModel;
 use runtime::{ConfigError, Env, Health, Service};
@@ -83,7 +83,7 @@ impl Fleet {
                 (env.with("NATS_URL", broker.url()), Some(broker))
             }
         };
-        match start_roles(&env, &service).await {
+        match start_roles(&env, broker.as_ref(), &service).await {
             Ok(Some((url, roles))) => {
                 settle(&service).await;
                 Ok(Some(Self {
@@ -181,8 +181,17 @@ fn lock(data: &Path) -> anyhow::Result<File> {
     }
 }
 
-async fn start_roles(env: &Env, service: &Service) -> anyhow::Result<Option<(Url, Roles)>> {
-    let nats = NatsConfig::from_env(env, "imagefleet-setup")?;
+async fn start_roles(
+    env: &Env,
+    broker: Option<&Broker>,
+    service: &Service,
+) -> anyhow::Result<Option<(Url, Roles)>> {
+    // Each role has its own login on a server of ours; on another, all have the one that is set.
+    let login = |user| match broker {
+        Some(broker) => broker.login(env, user),
+        None => env.clone(),
+    };
+    let nats = NatsConfig::from_env(&login(User::Admin), "imagefleet-setup")?;
     let Some(nats) = connect_when_up(&nats, &service.health, &service.stop).await? else {
         return Ok(None);
     };
@@ -192,11 +201,12 @@ async fn start_roles(env: &Env, service: &Service) -> anyhow::Result<Option<(Url
     // So that the gateway finds the tables, though the projector starts after it.
     let projector = projector::Config {
         health_listen: None,
-        ..projector::Config::from_env(env)?
+        ..projector::Config::from_env(&login(User::Projector))?
     };
     drop(ReadModel::open_sqlite(&projector.database_path).await?);
     let registry: Registry = service.registry.clone();
-    let gateway = Gateway::bind(gateway_config(env)?, registry, service.health.clone())
+    let config = gateway_config(&login(User::Gateway))?;
+    let gateway = Gateway::bind(config, registry, service.health.clone())
         .await
         .map_err(|error| {
             let taken = |link: &(dyn std::error::Error + 'static)| {
@@ -213,11 +223,11 @@ async fn start_roles(env: &Env, service: &Service) -> anyhow::Result<Option<(Url
     // One address answers for the whole process: the gateway's.
     let producer = producer::Config {
         health_listen: None,
-        ..producer::Config::from_env(env)?
+        ..producer::Config::from_env(&login(User::Producer))?
     };
     let worker = worker::Config {
         health_listen: None,
-        ..worker::Config::from_env(env)?
+        ..worker::Config::from_env(&login(User::Worker))?
     };
     let mut roles = Roles::new();
     roles.spawn(named(

@@ -78,6 +78,9 @@ async fn report(
         for line in summary(progress).into_iter().chain(failed_files(&groups)) {
             output::line(line)?;
         }
+        for hint in next_steps(id, progress) {
+            output::say(hint);
+        }
     }
     Ok(outcome(progress))
 }
@@ -91,6 +94,18 @@ fn outcome(progress: &Progress) -> Exit {
         ("failed" | "cancelled", _) => Exit::Failure,
         _ if progress.failed > 0 => Exit::Failure,
         _ => Exit::Success,
+    }
+}
+
+/// What can be done about it from here.
+fn next_steps(id: &str, progress: &Progress) -> Option<String> {
+    match progress.status.as_str() {
+        "paused" => Some(format!("Go on with it: imagefleet resume {id}")),
+        "cancelled" => None,
+        _ if progress.failed > 0 => Some(format!(
+            "Once the cause is mended, try again: imagefleet retry {id} [--cause CAUSE]"
+        )),
+        _ => None,
     }
 }
 
@@ -166,6 +181,24 @@ mod tests {
             cause,
             ..Progress::default()
         })
+    }
+
+    #[test]
+    fn what_can_be_done_is_said() {
+        let steps = |status: &str, failed| {
+            next_steps(
+                "an-id",
+                &Progress {
+                    status: status.to_owned(),
+                    failed,
+                    ..Progress::default()
+                },
+            )
+        };
+        assert!(steps("paused", 0).is_some_and(|step| step.contains("resume an-id")));
+        assert!(steps("completed", 2).is_some_and(|step| step.contains("retry an-id")));
+        assert_eq!(steps("completed", 0), None);
+        assert_eq!(steps("cancelled", 2), None, "it is final");
     }
 
     #[test]

@@ -4,14 +4,17 @@ mod api;
 mod broker;
 mod cli;
 mod config;
+mod control;
 mod demo;
 mod doctor;
 mod exit;
 mod fleet;
 mod import;
 mod imports;
+mod login;
 mod output;
 mod progress;
+mod rebuild;
 mod roles;
 mod setup;
 mod verify;
@@ -61,7 +64,12 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Import(args) => import::run(&env, &args).await,
         Command::Status(args) => import::status(&env, &args).await,
         Command::Imports(args) => imports::run(&env, &args).await,
+        Command::Cancel(args) => control::run(&env, "cancel", &args).await,
+        Command::Pause(args) => control::run(&env, "pause", &args).await,
+        Command::Resume(args) => control::run(&env, "resume", &args).await,
+        Command::Retry(args) => control::retry(&env, &args).await,
         Command::Doctor(args) => doctor::run(&env, &args).await,
+        Command::Rebuild(args) => rebuild::run(env, &args).await,
         Command::Config(args) => config::run(&env, &args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -120,6 +120,10 @@ fn style(template: &str) -> ProgressStyle {
 /// One line: how much of what, how fast, how much longer.
 fn describe(progress: &Progress) -> String {
     let mut line = counts(progress);
+    if progress.status == "paused" {
+        // Nothing is waited for but somebody.
+        return line;
+    }
     for (dependency, why) in &progress.waiting_for {
         line += &format!(" · waiting for {dependency}: {why}");
     }
@@ -127,24 +131,30 @@ fn describe(progress: &Progress) -> String {
 }
 
 fn counts(progress: &Progress) -> String {
+    let paused = progress.status == "paused";
     if progress.listing && progress.total == 0 {
-        return "listing the folder".to_owned();
+        let what = match paused {
+            true => "paused before anything was listed; `imagefleet resume` goes on",
+            false => "listing the folder",
+        };
+        return what.to_owned();
     }
     let count = |n| HumanCount(n).to_string();
     let of = match progress.listing {
+        true if paused => format!(" of at least {}", count(progress.total)),
         true => format!(" · still listing (≥ {})", count(progress.total)),
         false => format!("/{}", count(progress.total)),
     };
-    let mut parts = vec![
-        format!("{}{of}", count(progress.settled())),
-        format!("{:.1}/s", progress.rate),
-    ];
+    let mut parts = vec![format!("{}{of}", count(progress.settled()))];
     let left = progress
         .eta_seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    if progress.status == "paused" {
-        parts.push("paused".to_owned());
-    } else if let Some(left) = left {
+    if paused {
+        parts.push("paused; `imagefleet resume` goes on".to_owned());
+    } else {
+        parts.push(format!("{:.1}/s", progress.rate));
+    }
+    if let Some(left) = left.filter(|_| !paused) {
         parts.push(format!("{:#} left", HumanDuration(left)));
     }
     for (n, what) in [
@@ -156,8 +166,12 @@ fn counts(progress: &Progress) -> String {
             parts.push(format!("{} {what}", count(n)));
         }
     }
+    let bytes = DecimalBytes(progress.bytes);
     let per_second = DecimalBytes(progress.bytes_per_second as u64);
-    parts.push(format!("{} ({per_second}/s)", DecimalBytes(progress.bytes)));
+    parts.push(match paused {
+        true => bytes.to_string(),
+        false => format!("{bytes} ({per_second}/s)"),
+    });
     parts.join(" · ")
 }
 
@@ -186,5 +200,30 @@ mod tests {
             describe(&progress),
             "42/1,998 · 12.3/s · 2m left · 2 failed · 0 B (0 B/s)"
         );
+    }
+
+    #[test]
+    fn a_paused_import_has_no_speed_and_says_how_to_go_on() {
+        let mut progress = Progress {
+            status: "paused".to_owned(),
+            total: 1998,
+            imported_count: 40,
+            rate: 12.34,
+            eta_seconds: Some(120.0),
+            ..Progress::default()
+        };
+        let resume = "paused; `imagefleet resume` goes on";
+        assert_eq!(describe(&progress), format!("40/1,998 · {resume} · 0 B"));
+        progress.listing = true;
+        assert_eq!(
+            describe(&progress),
+            format!("40 of at least 1,998 · {resume} · 0 B")
+        );
+        progress = Progress {
+            status: "paused".to_owned(),
+            listing: true,
+            ..Progress::default()
+        };
+        assert!(describe(&progress).starts_with("paused before"));
     }
 }

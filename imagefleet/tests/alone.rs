@@ -15,6 +15,10 @@ fn a_gateway_that_does_not_answer_is_69_and_the_fix_is_named() {
         ["import", "abcdefghijklmnop"].as_slice(),
         &["status", "x"],
         &["imports"],
+        &["cancel", "x"],
+        &["pause", "x"],
+        &["resume", "x"],
+        &["retry", "x", "--cause", "source_gone"],
     ] {
         let mut command = imagefleet(folder.path());
         let output = command
@@ -100,6 +104,9 @@ fn wrong_usage_is_2_and_help_has_examples() {
         &["frobnicate"],
         &["demo", "--json"],
         &["import", "x", "--recursive=maybe"],
+        &["cancel"],
+        &["pause", "x", "--cause", "source_gone"],
+        &["retry", "x", "--cause"],
     ] {
         let output = imagefleet(folder.path()).args(arguments).output().unwrap();
         assert_eq!(code(&output), 2, "{arguments:?}: {}", stderr(&output));
@@ -109,6 +116,11 @@ fn wrong_usage_is_2_and_help_has_examples() {
         &["up"],
         &["demo"],
         &["import"],
+        &["status"],
+        &["cancel"],
+        &["pause"],
+        &["resume"],
+        &["retry"],
         &["doctor"],
         &["completions"],
     ] {
@@ -137,6 +149,12 @@ fn completions_know_every_command() {
             "worker",
             "import",
             "doctor",
+            "cancel",
+            "pause",
+            "resume",
+            "retry",
+            "--cause",
+            "--item",
             "--no-skip-unchanged",
         ] {
             let command = command.trim_start_matches('-');

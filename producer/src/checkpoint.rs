@@ -34,8 +34,11 @@ impl FolderNode {
 /// Where listing goes on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Checkpoint {
-    /// Pages published so far.
+    /// Batches published so far: a page goes out in one or several.
     pub(crate) pages: u64,
+    /// The page of which a part is published. It is listed again by whoever takes over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) partial: Option<PagePart>,
     /// The folder being listed and the token of its next page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) current: Option<(FolderNode, String)>,
@@ -52,6 +55,18 @@ pub(crate) struct Checkpoint {
     pub(crate) done: bool,
 }
 
+/// A page to list, and what of it is published already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PagePart {
+    pub(crate) folder: FolderNode,
+    /// `None` for a folder's first page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) token: Option<String>,
+    /// Entries of this page that are queued or counted as skipped.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) published: BTreeSet<FileId>,
+}
+
 impl Message for Checkpoint {
     const NAME: &'static str = "checkpoint";
     const VERSION: u32 = 1;
@@ -62,6 +77,7 @@ impl Checkpoint {
     pub(crate) fn start(root: FolderNode) -> Self {
         Self {
             pages: 0,
+            partial: None,
             current: None,
             visited: BTreeSet::from([root.id.clone()]),
             frontier: vec![root],
@@ -70,12 +86,20 @@ impl Checkpoint {
         }
     }
 
-    /// What the next call lists: a folder and, unless it is its first page, a token.
-    pub(crate) fn next(&mut self) -> Option<(FolderNode, Option<String>)> {
-        match self.current.take() {
-            Some((folder, token)) => Some((folder, Some(token))),
-            None => self.frontier.pop().map(|folder| (folder, None)),
+    /// What the next call lists.
+    pub(crate) fn next(&mut self) -> Option<PagePart> {
+        if let Some(partial) = self.partial.take() {
+            return Some(partial);
         }
+        let (folder, token) = match self.current.take() {
+            Some((folder, token)) => (folder, Some(token)),
+            None => (self.frontier.pop()?, None),
+        };
+        Some(PagePart {
+            folder,
+            token,
+            published: BTreeSet::new(),
+        })
     }
 
     /// Remember a subfolder, once.
@@ -119,6 +143,7 @@ pub(crate) async fn finish(
 ) -> anyhow::Result<()> {
     let last = Checkpoint {
         pages,
+        partial: None,
         current: None,
         frontier: Vec::new(),
         visited: BTreeSet::new(),
@@ -155,12 +180,33 @@ mod tests {
         }
     }
 
+    fn part(id: &str, token: Option<&str>) -> PagePart {
+        PagePart {
+            folder: node(id),
+            token: token.map(str::to_owned),
+            published: BTreeSet::new(),
+        }
+    }
+
+    #[test]
+    fn a_page_half_published_comes_before_everything_else() {
+        let mut checkpoint = Checkpoint::start(node("root"));
+        let mut half = checkpoint.next().unwrap();
+        checkpoint.found(node("a"));
+        half.published.insert("x".parse().unwrap());
+        checkpoint.partial = Some(half.clone());
+        let bytes = contracts::encode(&checkpoint).unwrap();
+        let mut resumed: Checkpoint = contracts::decode(&bytes).unwrap();
+        assert_eq!(resumed.next().unwrap(), half);
+        assert_eq!(resumed.next().unwrap(), part("a", None));
+    }
+
     #[test]
     fn every_folder_is_listed_once_even_in_a_cycle() {
         let mut checkpoint = Checkpoint::start(node("root"));
         let mut listed = Vec::new();
-        while let Some((folder, _)) = checkpoint.next() {
-            listed.push(folder.id.to_string());
+        while let Some(page) = checkpoint.next() {
+            listed.push(page.folder.id.to_string());
             for child in ["a", "b", "root"] {
                 checkpoint.found(node(child));
             }
@@ -172,18 +218,15 @@ mod tests {
     #[test]
     fn a_folder_is_finished_before_the_next_begins() {
         let mut checkpoint = Checkpoint::start(node("root"));
-        let (root, token) = checkpoint.next().unwrap();
-        assert_eq!(token, None);
+        let first = checkpoint.next().unwrap();
+        assert_eq!(first, part("root", None));
         checkpoint.found(node("a"));
-        checkpoint.current = Some((root, "page2".into()));
+        checkpoint.current = Some((first.folder, "page2".into()));
         let bytes = contracts::encode(&checkpoint).unwrap();
         let mut resumed: Checkpoint = contracts::decode(&bytes).unwrap();
         assert_eq!(resumed, checkpoint);
-        assert_eq!(
-            resumed.next().unwrap(),
-            (node("root"), Some("page2".into()))
-        );
-        assert_eq!(resumed.next().unwrap(), (node("a"), None));
+        assert_eq!(resumed.next().unwrap(), part("root", Some("page2")));
+        assert_eq!(resumed.next().unwrap(), part("a", None));
         assert_eq!(resumed.next(), None);
     }
 }

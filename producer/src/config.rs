@@ -21,9 +21,11 @@ pub struct Config {
     pub database_path: PathBuf,
     /// `PRODUCER_CONCURRENCY`: imports listed at once; default 64.
     pub concurrency: usize,
-    /// `PRODUCER_WINDOW`: tasks of one import on the queue at most, before the next page is listed;
-    /// shared among the imports that are active. Default 5,000.
+    /// `PRODUCER_WINDOW`: tasks of one import that may be outstanding at most; default 5,000.
     pub window: u64,
+    /// Tasks that wait for a worker are kept at about one second of the fleet's work, and never
+    /// fewer than this; default 64.
+    pub queue: u64,
     /// `SHUTDOWN_GRACE`: how long to finish what is held; default 25 s.
     pub grace: Duration,
     /// `PRODUCER_HEALTH_ADDR` for `/livez`, `/readyz`, `/metrics`; default `127.0.0.1:5001`.
@@ -46,6 +48,7 @@ impl Config {
             ),
             concurrency: env.parse_or("PRODUCER_CONCURRENCY", 64)?,
             window: env.parse_or("PRODUCER_WINDOW", 5_000)?,
+            queue: 64,
             grace: env.duration_or("SHUTDOWN_GRACE", Duration::from_secs(25))?,
             health_listen: Some(env.parse_or(
                 "PRODUCER_HEALTH_ADDR",

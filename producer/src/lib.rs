@@ -8,6 +8,7 @@ mod announce;
 mod calls;
 mod checkpoint;
 mod config;
+mod control;
 mod entries;
 mod listing;
 mod metrics;
@@ -21,16 +22,21 @@ use contracts::streams;
 use drive::Drive;
 use jetstream::consume::{self, Options};
 use jetstream::presence::{self, Activity};
-use jetstream::{Nats, topology};
+use jetstream::{Controls, Nats, topology};
 use read_model::ReadModel;
 use runtime::{Breaker, Quota, Service};
 
 pub use config::Config;
 use metrics::Metrics;
+use window::Window;
+
+/// Commands carried out at once. A long re-drive must not keep a cancellation waiting.
+const COMMANDS_AT_ONCE: usize = 64;
 
 /// What every import of this process shares.
 struct Producer {
     nats: Nats,
+    controls: Controls,
     drive: Drive,
     /// Read only, for `skip_unchanged`.
     read_model: ReadModel,
@@ -41,7 +47,7 @@ struct Producer {
     breaker: Breaker,
     service: Service,
     metrics: Metrics,
-    window: u64,
+    window: Window,
 }
 
 /// Run until `service.stop`.
@@ -66,7 +72,8 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
         calls: Mutex::default(),
         breaker: Breaker::new("drive", service.health.clone()),
         metrics,
-        window: config.window,
+        window: Window::new(config.window, config.queue),
+        controls: Controls::default(),
         service: Service {
             stop: service.stop.child_token(),
             ..service.clone()
@@ -109,6 +116,27 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
         // A request is handed back as soon as `stop` comes, so nothing is left to give up later.
         |delivery, _| request::handle(Arc::clone(&producer), delivery),
     );
-    let (health, (), ()) = tokio::join!(health, presence, consume);
+    let options = Options {
+        concurrency: COMMANDS_AT_ONCE,
+        grace: config.grace,
+    };
+    let control = consume::run(
+        &producer.nats,
+        (streams::IMPORTS, streams::CONTROLLERS),
+        options,
+        &service.health,
+        stop,
+        || std::future::ready(()),
+        |delivery, _| control::handle(Arc::clone(&producer), delivery),
+    );
+    let work = async {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = producer.controls.loaded() => {}
+        }
+        tokio::join!(consume, control);
+    };
+    let follow = producer.controls.run(&producer.nats, stop);
+    let (health, (), (), ()) = tokio::join!(health, presence, follow, work);
     health
 }

@@ -1,6 +1,7 @@
 //! Listing a folder tree, page by page, each page one atomic batch.
 
 use bytes::Bytes;
+use contracts::kv::Control;
 use contracts::{Cause, EventBody, ImportId, ImportRequest, Task, subjects};
 use drive::{DriveError, ErrorKind};
 use jetstream::batch::{self, BatchError, Checkpoint as Checkpointed};
@@ -8,10 +9,15 @@ use runtime::backoff::Reconnect;
 
 use crate::checkpoint::{Checkpoint, FolderNode};
 use crate::sort::Sorted;
-use crate::{Producer, announce, checkpoint, window};
+use crate::{Producer, announce, checkpoint};
 
 /// A checkpoint must fit into one message (`max_payload` is 8 MB), its page's event included.
 const MAX_CHECKPOINT_BYTES: usize = 6 << 20;
+
+/// Tasks in one batch at most; the checkpoint is one message more.
+const MAX_TASKS: usize = batch::MAX_MESSAGES - 1;
+/// So many ids of folders in the checkpoint weigh about as much as one task.
+const IDS_PER_TASK: usize = 16;
 
 /// Why listing an import ended early.
 #[derive(Debug)]
@@ -55,9 +61,10 @@ impl Producer {
             return Ok(());
         }
         let mut relist = Reconnect::default();
-        while let Some((folder, token)) = at.next() {
-            window::wait_for_room(&self.nats, import, self.window).await?;
-            let (page, next) = match self.list_page(&folder, token.as_deref()).await {
+        while let Some(part) = at.next() {
+            self.room(import).await?;
+            let folder = part.folder.clone();
+            let (page, next) = match self.list_page(&folder, part.token.as_deref()).await {
                 Ok(page) => {
                     let next = page.next.clone();
                     (Ok(page), next)
@@ -81,9 +88,7 @@ impl Producer {
                 }
             };
             relist.reset();
-            at.pages += 1;
-            at.current = next.map(|token| (folder.clone(), token));
-            let sorted = match page {
+            let mut sorted = match page {
                 Ok(page) => {
                     if page.incomplete {
                         tracing::warn!(import.id = %import, folder.id = %folder.id, "Drive says that it may have left out entries of this page");
@@ -92,21 +97,70 @@ impl Producer {
                 }
                 Err(unreadable) => unreadable,
             };
-            let tasks = sorted.tasks(import, &request.destination_prefix);
-            self.metrics
-                .entries
-                .with_label_values(&["skipped"])
-                .inc_by(sorted.skipped.len() as u64);
-            let event = sorted.event(at.pages);
-            at.announce = Some(event.clone());
-            sequence = self.publish_page(import, tasks, &at, sequence).await?;
-            at.announce = None;
-            announce::event(&self.nats, import, at.pages, event).await?;
+            sorted.without(&part.published);
+            at.partial = Some(part);
+            let next = next.map(|token| (folder, token));
+            sequence = self
+                .publish_page(import, request, sorted, &mut at, next, sequence)
+                .await?;
         }
         let pages = at.pages;
         let completed = EventBody::ImportListingCompleted { pages };
         checkpoint::finish(&self.nats, import, completed, pages, sequence).await?;
         Ok(())
+    }
+
+    /// Publish a sorted page as the queue has room, in batches. After the last one listing goes on
+    /// at `next`.
+    async fn publish_page(
+        &self,
+        import: &ImportId,
+        request: &ImportRequest,
+        mut sorted: Sorted,
+        at: &mut Checkpoint,
+        next: Option<(FolderNode, String)>,
+        mut sequence: u64,
+    ) -> Result<u64, Stopped> {
+        loop {
+            // A batch repeats what is known of the folders, so with much of that it holds more.
+            let least = at.visited.len() / IDS_PER_TASK;
+            let room = self.room(import).await?.max(least).min(MAX_TASKS);
+            let now = sorted.split(room);
+            at.pages += 1;
+            if sorted.is_empty() {
+                at.partial = None;
+                at.current.clone_from(&next);
+            } else if let Some(partial) = &mut at.partial {
+                partial.published.extend(now.ids());
+            }
+            self.metrics
+                .entries
+                .with_label_values(&["skipped"])
+                .inc_by(now.skipped.len() as u64);
+            let tasks = now.tasks(import, &request.destination_prefix);
+            let event = now.event(at.pages);
+            at.announce = Some(event.clone());
+            sequence = self.publish_batch(import, tasks, at, sequence).await?;
+            at.announce = None;
+            announce::event(&self.nats, import, at.pages, event).await?;
+            if at.partial.is_none() {
+                return Ok(sequence);
+            }
+        }
+    }
+
+    /// Wait until the import is not paused and the queue has room for tasks of it; how many. The
+    /// lease on the import is kept meanwhile.
+    async fn room(&self, import: &ImportId) -> Result<usize, Stopped> {
+        loop {
+            self.controls
+                .wait_for(import, |state| state != Control::Paused)
+                .await;
+            let room = self.window.wait_for_room(&self.nats, import).await?;
+            if self.controls.of(import) != Control::Paused {
+                return Ok(room);
+            }
+        }
     }
 
     /// Look the folder up and say that the import has begun.
@@ -139,8 +193,8 @@ impl Producer {
         }))
     }
 
-    /// One batch: the page's tasks and the checkpoint behind it. Gives the checkpoint's sequence.
-    async fn publish_page(
+    /// One batch: tasks and the checkpoint behind them. Gives the checkpoint's sequence.
+    async fn publish_batch(
         &self,
         import: &ImportId,
         tasks: Vec<Task>,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use contracts::kv::Control;
 use contracts::{Cause, DecodeError, EventBody, ImportId, ImportRequest};
 use jetstream::Delivery;
 use runtime::backoff::Reconnect;
@@ -35,7 +36,14 @@ pub(crate) async fn handle(producer: Arc<Producer>, delivery: Delivery) {
     let outcome = tokio::select! {
         outcome = async {
             match read {
-                Ok(request) => work(&producer, &import, &request).await,
+                Ok(request) => tokio::select! {
+                    outcome = work(&producer, &import, &request) => outcome,
+                    // Whoever cancels has closed, or will close, the checkpoint behind us.
+                    _ = producer.controls.wait_for(&import, |state| state == Control::Cancelled) => {
+                        tracing::info!(import.id = %import, "the import is cancelled; listing ends");
+                        Outcome::Done
+                    }
+                },
                 Err(unreadable) => refuse(&producer, &import, unreadable).await,
             }
         } => outcome,

@@ -1,8 +1,10 @@
 //! Sorting a page: what is queued, what is skipped, which folders come later.
 
+use std::collections::BTreeSet;
+
 use contracts::event::SkippedEntry;
 use contracts::{
-    EventBody, ImportId, ImportImage, ImportRequest, Prefix, SkipReason, SourceFile, Task,
+    EventBody, FileId, ImportId, ImportImage, ImportRequest, Prefix, SkipReason, SourceFile, Task,
 };
 use drive::{DriveError, Entry, Page};
 use read_model::ReadModelError;
@@ -31,6 +33,34 @@ impl Sorted {
             skipped: vec![entry],
             ..Self::default()
         }
+    }
+
+    /// Whether nothing of it is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queued.is_empty() && self.skipped.is_empty()
+    }
+
+    /// Forget the entries that are published already.
+    pub(crate) fn without(&mut self, published: &BTreeSet<FileId>) {
+        self.queued
+            .retain(|file| !published.contains(&file.item_id));
+        self.skipped
+            .retain(|entry| !published.contains(&entry.item_id));
+    }
+
+    /// Split off what is published next: at most `tasks` tasks, and all that is skipped.
+    pub(crate) fn split(&mut self, tasks: usize) -> Self {
+        let rest = self.queued.split_off(tasks.min(self.queued.len()));
+        Self {
+            queued: std::mem::replace(&mut self.queued, rest),
+            skipped: std::mem::take(&mut self.skipped),
+        }
+    }
+
+    /// Every entry in it.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = FileId> {
+        let queued = self.queued.iter().map(|file| file.item_id.clone());
+        queued.chain(self.skipped.iter().map(|entry| entry.item_id.clone()))
     }
 
     /// The tasks to publish.

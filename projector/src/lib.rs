@@ -7,6 +7,8 @@ mod config;
 mod events;
 mod lag;
 mod metrics;
+mod rebuild;
+mod removals;
 mod standby;
 
 use contracts::streams;
@@ -14,11 +16,13 @@ use jetstream::{Nats, topology};
 use read_model::{ReadModel, ReadModelError};
 use runtime::backoff::Reconnect;
 use runtime::{Health, Service};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
 use events::Batch;
 use metrics::Metrics;
+pub use rebuild::{Options, Rebuilt, rebuild};
 
 /// The projection's checkpoint: the last event folded into the tables.
 pub const CHECKPOINT: &str = "read-model";
@@ -154,10 +158,26 @@ impl Projector {
             Ok((at, events))
         };
         // Folding is finished before an end; asking NATS for something, which may be away, is not.
-        let (mut at, mut events) = tokio::select! {
+        let (at, events) = tokio::select! {
             () = self.stop.cancelled() => return Ok(()),
             opened = opened => opened?,
         };
+        let noted = Notify::new();
+        // A projector that stands by is not here.
+        tokio::select! {
+            folded = self.fold_from(at, events, read_model, &noted, pause) => folded,
+            () = removals::ask_for(nats, read_model, &noted, &self.metrics) => Ok(()),
+        }
+    }
+
+    async fn fold_from(
+        &self,
+        mut at: u64,
+        mut events: events::Events,
+        read_model: &ReadModel,
+        noted: &Notify,
+        pause: &mut Reconnect,
+    ) -> Result<(), Stopped> {
         loop {
             let batch = tokio::select! {
                 () = self.stop.cancelled() => return Ok(()),
@@ -171,10 +191,13 @@ impl Projector {
             if last > at {
                 let count = folded.len() as u64;
                 let begun = std::time::Instant::now();
-                read_model
+                let folded = read_model
                     .fold(CHECKPOINT, at, folded, last)
                     .await
                     .map_err(sql)?;
+                if folded.removals > 0 {
+                    noted.notify_one();
+                }
                 self.metrics.folded(count, begun.elapsed());
                 at = last;
                 pause.reset();

@@ -10,6 +10,7 @@ pub(crate) struct Metrics {
     lag: IntGauge,
     lag_seconds: Gauge,
     fold: Histogram,
+    removals: IntCounter,
 }
 
 impl Metrics {
@@ -28,7 +29,12 @@ impl Metrics {
                 )
                 .buckets(prometheus::exponential_buckets(0.001, 2.0, 14)?),
             )?,
+            removals: IntCounter::new(
+                "imagefleet_projector_removals_total",
+                "Replaced objects whose removal was asked for",
+            )?,
         };
+        registry.register(Box::new(metrics.removals.clone()))?;
         registry.register(Box::new(metrics.events.clone()))?;
         registry.register(Box::new(metrics.lag.clone()))?;
         registry.register(Box::new(metrics.lag_seconds.clone()))?;
@@ -39,6 +45,10 @@ impl Metrics {
     pub(crate) fn folded(&self, events: u64, took: Duration) {
         self.events.inc_by(events);
         self.fold.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn removals(&self, asked: u64) {
+        self.removals.inc_by(asked);
     }
 
     pub(crate) fn behind(&self, events: u64, age: Duration) {

@@ -48,12 +48,15 @@ export const getStatus = (job, signal) => json(`/api/import/status/${id(job)}`, 
 export const getFailures = (job, signal) => json(`/api/imports/${id(job)}/failures`, { signal });
 export const getBlob = async (path, signal) => (await send(path, { signal })).blob();
 
-export const startImport = (body, idempotencyKey) =>
-  json("/api/import/google-drive", {
+const post = (path, body, idempotencyKey) =>
+  json(path, {
     method: "POST",
     headers: { "Content-Type": "application/json", "Idempotency-Key": idempotencyKey },
     body: JSON.stringify(body),
   });
+
+export const startImport = (body, idempotencyKey) => post("/api/import/google-drive", body, idempotencyKey);
+export const command = (job, action, body, idempotencyKey) => post(`/api/imports/${id(job)}/${action}`, body, idempotencyKey);
 
 // Works on plain http too, where crypto.randomUUID does not exist.
 export function randomKey() {

@@ -1,6 +1,7 @@
 // The page: what is selected, when to ask the gateway again, and the form.
 
 import { ApiError, apiKey, getFailures, getImports, getStats, getStatus, randomKey, startImport } from "./api.js";
+import { isUnderWay, wireControls } from "./control.js";
 import { STATUS, nameOf, resetDetail, showDetail, showFailures } from "./detail.js";
 import { $, element, showProblem, text } from "./dom.js";
 import { bytes, count, when } from "./format.js";
@@ -130,7 +131,8 @@ function measure(job) {
   const now = performance.now();
   const done = job.processed + job.failed;
   if (job.status !== "processing") {
-    speed = { ...speed, images: job.rate, bytes: job.bytes_per_second };
+    const idle = job.status === "paused";
+    speed = { ...speed, images: idle ? NaN : job.rate, bytes: idle ? NaN : job.bytes_per_second, at: 0 };
     return speed;
   }
   if (!speed.at) {
@@ -172,13 +174,14 @@ const detail = poller(async (signal) => {
   document.title = job.status === "processing" && !job.listing && job.total > 0
     ? `${Math.floor(((job.processed + job.failed) / job.total) * 100)}% · ${nameOf(job)} · Imagefleet`
     : `${nameOf(job)} · Imagefleet`;
-  if (job.failed > 0 && job.failed !== failedShown) {
-    const answer = await getFailures(selected, signal);
+  if (job.failed !== failedShown) {
+    const failures = job.failed > 0 ? (await getFailures(selected, signal)).failures : [];
     if (mine !== turn) return 0;
-    showFailures(answer.failures);
+    showFailures(failures);
     failedShown = job.failed;
   }
-  return job.status === "processing" ? 1000 : 10000;
+  if (job.status === "processing" || isUnderWay()) return 1000;
+  return job.status === "paused" ? 3000 : 10000;
 });
 
 function select() {
@@ -293,6 +296,12 @@ function refresh() {
   if (selected) detail.run();
 }
 
+wireControls((error) => {
+  if (error?.status === 401) askForKey();
+  if (!selected) return;
+  detail.run();
+  imports.run();
+});
 $("start-form").addEventListener("submit", start);
 $("folder").addEventListener("input", () => {
   showProblem($("start-problem"), null);

@@ -1,5 +1,6 @@
 // One import: progress, figures, failures.
 
+import { groupButton, resetControls, showControls } from "./control.js";
 import { $, element, showProblem, text } from "./dom.js";
 import { count, duration, plural, rate, when } from "./format.js";
 
@@ -18,9 +19,9 @@ function summary(job) {
     case "failed":
       return "This import could not go on.";
     case "cancelled":
-      return `Cancelled after ${count(done)} of ${count(job.total)}.`;
+      return `Cancelled after ${count(done)} of ${count(job.total)}. What was stored stays.`;
     case "paused":
-      return `Paused at ${count(done)} of ${count(job.total)}.`;
+      return `Paused at ${count(done)} of ${job.listing ? "at least " : ""}${count(job.total)}.`;
     default: {
       const waits = Object.entries(job.waiting_for ?? {}).map(([dependency, why]) => `${dependency}: ${why}`);
       if (waits.length > 0) return `Waiting. ${waits.join("; ")}`;
@@ -45,9 +46,11 @@ export function resetDetail() {
   text($("announce"), "");
   $("failures").hidden = true;
   $("failure-list").replaceChildren();
+  resetControls();
 }
 
 export function showDetail(job, speed) {
+  showControls(job);
   text($("detail-title"), nameOf(job));
   text($("detail-status"), STATUS[job.status] ?? job.status);
   $("detail-status").className = `pill ${job.status}`;
@@ -74,9 +77,9 @@ export function showDetail(job, speed) {
   text($("n-total"), job.listing ? `≥ ${count(job.total)}` : count(job.total));
   text($("n-rate"), rate(speed.images));
   text($("n-bandwidth"), rate(speed.bytes / 1e6));
-  if (job.status === "processing") {
+  if (job.status === "processing" || job.status === "paused") {
     text($("time-label"), "Time left");
-    text($("n-eta"), job.listing || job.eta_seconds == null ? "–" : duration(job.eta_seconds));
+    text($("n-eta"), job.status === "paused" || job.listing || job.eta_seconds == null ? "–" : duration(job.eta_seconds));
   } else {
     text($("time-label"), "Took");
     text($("n-eta"), job.started_at && job.finished_at ? duration((new Date(job.finished_at) - new Date(job.started_at)) / 1000) : "–");
@@ -97,6 +100,7 @@ function failure(group) {
     const names = samples.map((sample) => element("li", { textContent: sample.message ? `${sample.name}: ${sample.message}` : sample.name }));
     item.append(element("details", {}, element("summary", { textContent: "Examples" }), element("ul", {}, ...names)));
   }
+  item.append(groupButton(group));
   return item;
 }
 

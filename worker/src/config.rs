@@ -21,7 +21,7 @@ pub struct Config {
     /// Where images go.
     pub store: StoreConfig,
     /// `WORKER_CONCURRENCY`: tasks held at once; default 64. Each holds at most 8 MiB of a small
-    /// image, or 40 MiB of a large one that is uploaded in parts.
+    /// image, or 16 MiB of a large one that is uploaded in parts.
     pub concurrency: usize,
     /// `WORKER_MAX_ATTEMPTS` (default 8), `WORKER_RETRY_BASE` (default 3 s): see [`RetryPolicy`].
     pub retry: RetryPolicy,

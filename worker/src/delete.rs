@@ -12,16 +12,35 @@ use crate::import::chain;
 /// How long a deletion that the store refuses rests before it is tried again.
 const REFUSED: Duration = Duration::from_secs(60);
 
+/// What became of an object.
+enum Removal {
+    /// It is not there, or not where we could remove it.
+    Gone,
+    /// Another import stored it than the one whose object was to be removed.
+    NotTheirs,
+}
+
 impl Worker {
     /// Remove the object and say so. Waits while the store is away. `sequence` tells two deletions of
     /// one object apart: between them it may have been imported again.
     pub(crate) async fn delete(&self, task: &DeleteObject, sequence: u64) -> Settle {
         // A key that is none of ours names no object, so there is nothing to remove.
-        if let Ok(key) = Key::new(task.key.clone())
-            && let Err(error) = self.remove(&key, task).await
-        {
-            tracing::warn!(key = task.key, error = %chain(&error), "object cannot be removed; trying again later");
-            return Settle::Later(REFUSED);
+        if let Ok(key) = Key::new(task.key.clone()) {
+            match self.remove(&key, task).await {
+                Ok(Removal::Gone) => {}
+                Ok(Removal::NotTheirs) => {
+                    tracing::info!(
+                        import.id = %task.import_id,
+                        key = task.key,
+                        "another import has stored the object since; it stays"
+                    );
+                    return Settle::Done;
+                }
+                Err(error) => {
+                    tracing::warn!(key = task.key, error = %chain(&error), "object cannot be removed; trying again later");
+                    return Settle::Later(REFUSED);
+                }
+            }
         }
         let deleted = EventBody::ImageDeleted {
             file_id: task.file_id.clone(),
@@ -36,21 +55,21 @@ impl Worker {
         Settle::Done
     }
 
-    async fn remove(&self, key: &Key, task: &DeleteObject) -> Result<(), StoreError> {
+    async fn remove(&self, key: &Key, task: &DeleteObject) -> Result<Removal, StoreError> {
         if task.bucket != self.store.bucket() {
             tracing::warn!(
                 bucket = task.bucket,
                 key = task.key,
                 "object is in a bucket that is not configured; its row is removed, the object stays"
             );
-            return Ok(());
+            return Ok(Removal::Gone);
         }
         loop {
             let permit = self.store_breaker.admit().await;
-            match self.store.delete(key).await {
-                Ok(()) => {
+            match self.remove_theirs(key, task).await {
+                Ok(removal) => {
                     permit.answered();
-                    return Ok(());
+                    return Ok(removal);
                 }
                 // May not delete is not away: imports, which only write, must not wait for it.
                 Err(error @ StoreError::Denied { .. }) => return Err(error),
@@ -58,5 +77,15 @@ impl Worker {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    async fn remove_theirs(&self, key: &Key, task: &DeleteObject) -> Result<Removal, StoreError> {
+        if let Some(import) = &task.written_by
+            && let Some(head) = self.store.head(key).await?
+            && head.import_id != import.as_str()
+        {
+            return Ok(Removal::NotTheirs);
+        }
+        self.store.delete(key).await.map(|()| Removal::Gone)
     }
 }

@@ -3,13 +3,15 @@
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use contracts::{Cause, Prefix, SourceFile};
+use contracts::{Cause, ImportImage, Prefix, SourceFile};
 use drive::{Download, DriveError, cost};
 use md5::{Digest as _, Md5};
+use runtime::Ticket;
 use sha2::Sha256;
 use storage::{Key, ObjectInfo, StoreError};
 
 use crate::Worker;
+use crate::control::Writing;
 use crate::facts::{self, Facts};
 use crate::key;
 
@@ -127,14 +129,21 @@ impl Sums {
 }
 
 impl Worker {
-    /// Download `file` and store it under its key.
+    /// Download `file`, as the task's is now, and store it under its key. The download is paid with
+    /// `ticket`, if there is still one.
     pub(crate) async fn transfer(
         &self,
+        task: &ImportImage,
         file: &SourceFile,
-        prefix: &Prefix,
+        ticket: &mut Option<Ticket>,
+        writing: &Writing,
     ) -> Result<Stored, Failure> {
+        let prefix = &task.destination_prefix;
         let begun = Instant::now();
-        self.quota.acquire(cost::DOWNLOAD).await;
+        match ticket.take() {
+            Some(ticket) => ticket.redeem().await,
+            None => self.quota.acquire(cost::DOWNLOAD).await,
+        }
         let quota = begun.elapsed();
         let begun = Instant::now();
         let mut body = self
@@ -142,7 +151,10 @@ impl Worker {
             .download(&file.id, file.resource_key.as_deref())
             .await?;
         let mut hashes = Hashes::default();
-        let start = read_up_to(&mut body, &mut hashes, SMALL).await?;
+        // What will go in parts anyway is held no longer than it takes to recognise it.
+        let large = body.length.is_some_and(|length| length > SMALL as u64);
+        let limit = if large { facts::HEAD_BYTES } else { SMALL };
+        let start = read_up_to(&mut body, &mut hashes, limit).await?;
         match start {
             Start::Whole(bytes) => {
                 let download = begun.elapsed();
@@ -150,8 +162,15 @@ impl Worker {
                 sums.check(file)?;
                 let facts = recognise(file, &bytes)?;
                 let key = self.key(prefix, file, &facts)?;
-                let info = info(file, &facts, Some(sums.md5), Some(sums.sha256.clone()));
+                let info = info(
+                    task,
+                    file,
+                    &facts,
+                    Some(sums.md5),
+                    Some(sums.sha256.clone()),
+                );
                 let begun = Instant::now();
+                writing.begin();
                 self.store.put(&key, bytes, &info).await?;
                 let upload = begun.elapsed();
                 let took = Took {
@@ -168,7 +187,7 @@ impl Worker {
                     .md5
                     .as_deref()
                     .and_then(|md5| hex::decode(md5).ok()?.try_into().ok());
-                let info = info(file, &facts, listed_md5, file.sha256.clone());
+                let info = info(task, file, &facts, listed_md5, file.sha256.clone());
                 let mut upload = self.store.upload(&key, &info).await?;
                 upload.write(bytes).await?;
                 while let Some(bytes) = body.chunk().await? {
@@ -183,6 +202,7 @@ impl Worker {
                     return Err(mismatch);
                 }
                 let begun = Instant::now();
+                writing.begin();
                 upload.complete().await?;
                 let upload = begun.elapsed();
                 let took = Took {
@@ -200,12 +220,13 @@ impl Worker {
             .map_err(|error| Failure::Rejected(Cause::InternalError, error.to_string()))
     }
 
-    /// What an earlier delivery of the same task may have stored already.
+    /// What an earlier delivery of the same task may have stored already. Another import's object
+    /// does not do: it may be about to be removed.
     pub(crate) async fn already_stored(
         &self,
-        file: &SourceFile,
-        prefix: &Prefix,
+        task: &ImportImage,
     ) -> Result<Option<Stored>, StoreError> {
+        let (file, prefix) = (&task.file, &task.destination_prefix);
         // The extension comes from the bytes; the listed type says which to try first.
         let (Some(md5), Some(extension)) = (&file.md5, facts::extension_of(&file.mime_type)) else {
             return Ok(None);
@@ -219,7 +240,7 @@ impl Worker {
         let (Some(found), Some(sha256)) = (head.md5, head.sha256) else {
             return Ok(None);
         };
-        if hex::encode(found) != *md5 {
+        if hex::encode(found) != *md5 || head.import_id != task.import_id.as_str() {
             return Ok(None);
         }
         let last = facts::HEAD_BYTES as u64 - 1;
@@ -294,6 +315,7 @@ fn recognise(file: &SourceFile, bytes: &[u8]) -> Result<Facts, Failure> {
 }
 
 fn info(
+    task: &ImportImage,
     file: &SourceFile,
     facts: &Facts,
     md5: Option<[u8; 16]>,
@@ -303,6 +325,7 @@ fn info(
         content_type: facts.content_type.to_owned(),
         source_name: file.name.clone(),
         drive_id: file.id.to_string(),
+        import_id: task.import_id.to_string(),
         md5,
         sha256,
     }

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use contracts::{Cause, DecodeError, EventBody, ImportId, ImportImage, Task, streams};
+use contracts::kv::Control;
+use contracts::{Cause, DecodeError, EventBody, ImportId, ImportImage, Task};
 use jetstream::{Delivery, SettleError};
+use runtime::Ticket;
 use tokio_util::sync::CancellationToken;
 
 use crate::Worker;
 use crate::import::Outcome;
+use crate::suspects::{self, Standing, deaths};
 
 /// How to settle a delivery.
 pub(crate) enum Settle {
@@ -22,7 +25,12 @@ pub(crate) enum Settle {
 
 /// Work on one delivery until its outcome is durable, then settle it; when told to give up, hand
 /// it back instead.
-pub(crate) async fn handle(worker: Arc<Worker>, delivery: Delivery, give_up: CancellationToken) {
+pub(crate) async fn handle(
+    worker: Arc<Worker>,
+    delivery: Delivery,
+    ticket: Ticket,
+    give_up: CancellationToken,
+) {
     let Some(hold) = worker.held.hold(delivery.stream_sequence()) else {
         // Heartbeats were late because NATS was away, and it was handed out again to ourselves. The
         // first delivery goes on and settles for both.
@@ -31,7 +39,7 @@ pub(crate) async fn handle(worker: Arc<Worker>, delivery: Delivery, give_up: Can
     };
     let settle = tokio::select! {
         biased;
-        settle = work(&worker, &delivery) => settle,
+        settle = work(&worker, &delivery, ticket) => settle,
         () = give_up.cancelled() => Settle::HandBack,
         () = worker.stopped_in_outage() => Settle::HandBack,
     };
@@ -52,7 +60,7 @@ pub(crate) async fn handle(worker: Arc<Worker>, delivery: Delivery, give_up: Can
 /// handed back, again and again in a long outage, is taken for one that kills its workers, a fresh
 /// copy takes its place.
 async fn hand_back(worker: &Worker, delivery: Delivery) -> Result<(), SettleError> {
-    if delivery.delivered() < streams::MAX_CRASH_DELIVERIES {
+    if deaths(&delivery) + 1 < suspects::SUSPECT {
         return delivery.nak().await;
     }
     let id = format!("handed-back.{}", delivery.stream_sequence());
@@ -70,25 +78,31 @@ async fn hand_back(worker: &Worker, delivery: Delivery) -> Result<(), SettleErro
     }
 }
 
-async fn work(worker: &Worker, delivery: &Delivery) -> Settle {
-    let again = delivery.delivered() > 1;
-    if again {
+async fn work(worker: &Worker, delivery: &Delivery, ticket: Ticket) -> Settle {
+    let again = deaths(delivery) > 0;
+    if delivery.delivered() > 1 {
         worker.metrics.redeliveries.inc();
     }
     match contracts::decode::<Task>(delivery.payload()) {
-        Ok(Task::ImportImage(task)) if delivery.delivered() > streams::MAX_CRASH_DELIVERIES => {
-            let message = format!(
-                "delivered {} times without an outcome",
-                delivery.delivered()
-            );
-            fail(worker, task, Cause::WorkerCrashed, message).await;
-        }
         Ok(Task::ImportImage(task)) => {
+            let _alone = match worker.suspects.judge(deaths(delivery)) {
+                Standing::Clear => None,
+                Standing::Alone(place) => Some(place),
+                Standing::Later => {
+                    return match worker.put_off(&task, delivery).await {
+                        Ok(_) => Settle::Done,
+                        Err(_) => Settle::HandBack,
+                    };
+                }
+                Standing::Hopeless => {
+                    let message =
+                        format!("delivered {} times without an outcome", deaths(delivery));
+                    fail(worker, task, Cause::WorkerCrashed, message).await;
+                    return Settle::Done;
+                }
+            };
             let seen_before = again || task.attempt > 1 || task.run > 1;
-            let outcome = worker.import(&task, seen_before).await;
-            let begun = Instant::now();
-            finish(worker, task, outcome).await;
-            worker.metrics.phase("report", begun.elapsed());
+            image(worker, delivery, task, seen_before, ticket).await;
         }
         Ok(Task::DeleteObject(task)) => {
             return worker.delete(&task, delivery.stream_sequence()).await;
@@ -96,6 +110,39 @@ async fn work(worker: &Worker, delivery: &Delivery) -> Settle {
         Err(error) => unreadable(worker, delivery, &error).await,
     }
     Settle::Done
+}
+
+async fn image(
+    worker: &Worker,
+    delivery: &Delivery,
+    task: ImportImage,
+    seen_before: bool,
+    ticket: Ticket,
+) {
+    let mut outcome = None;
+    if worker.controls.of(&task.import_id) == Control::Paused {
+        // Parked, it begins anew, and nobody would know that it was stored before.
+        if seen_before && let Some(stored) = worker.look_first(&task).await {
+            outcome = Some(Outcome::Imported(task.file.clone(), Box::new(stored)));
+        } else {
+            match worker.park(delivery, &task).await {
+                Control::Paused => {
+                    let images = &worker.metrics.images;
+                    images.with_label_values(&["parked", ""]).inc();
+                    return;
+                }
+                Control::Cancelled => outcome = Some(Outcome::Dropped),
+                Control::Running => {}
+            }
+        }
+    }
+    let outcome = match outcome {
+        Some(outcome) => outcome,
+        None => worker.import(&task, seen_before, ticket).await,
+    };
+    let begun = Instant::now();
+    finish(worker, task, outcome).await;
+    worker.metrics.phase("report", begun.elapsed());
 }
 
 async fn finish(worker: &Worker, task: ImportImage, outcome: Outcome) {
@@ -131,6 +178,14 @@ async fn finish(worker: &Worker, task: ImportImage, outcome: Outcome) {
             }
         }
         Outcome::Rejected(cause, message) => fail(worker, task, cause, message).await,
+        Outcome::Dropped => {
+            tracing::debug!(
+                import.id = %task.import_id,
+                image.id = %task.file.item_id,
+                "import was cancelled; task dropped"
+            );
+            images.with_label_values(&["dropped", ""]).inc();
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which tasks this process holds.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jetstream::presence::Activity;
 use prometheus::IntGauge;
@@ -9,6 +10,8 @@ use tokio::sync::watch;
 /// The tasks held, by their sequence in the stream.
 pub(crate) struct Held {
     sequences: watch::Sender<HashSet<u64>>,
+    /// There is more where the last ones came from.
+    more: AtomicBool,
     activity: Activity,
     gauge: IntGauge,
 }
@@ -23,6 +26,7 @@ impl Held {
     pub(crate) fn new(activity: Activity, gauge: IntGauge) -> Self {
         Self {
             sequences: watch::Sender::new(HashSet::new()),
+            more: AtomicBool::new(false),
             activity,
             gauge,
         }
@@ -35,6 +39,13 @@ impl Held {
                 held: self,
                 sequence,
             })
+    }
+
+    /// Whether there is more to come, as far as is known: then the process is busy with paying for it
+    /// even while it holds nothing.
+    pub(crate) fn expect_more(&self, more: bool) {
+        self.more.store(more, Ordering::Relaxed);
+        self.change(|_| false);
     }
 
     /// Wait until nothing is held.
@@ -50,7 +61,8 @@ impl Held {
             self.gauge
                 .set(i64::try_from(sequences.len()).unwrap_or(i64::MAX));
             // With work in hand, the process takes its part of the quota.
-            self.activity.set_busy(!sequences.is_empty());
+            let more = self.more.load(Ordering::Relaxed);
+            self.activity.set_busy(more || !sequences.is_empty());
             changed
         })
     }
@@ -81,5 +93,19 @@ mod tests {
         drop((again, other));
         held.none().await;
         assert_eq!(gauge.get(), 0);
+    }
+
+    #[tokio::test]
+    async fn whoever_expects_more_stays_busy_with_nothing_held() {
+        let activity = Activity::default();
+        let held = Held::new(activity.clone(), IntGauge::new("held", "held").unwrap());
+        assert!(!activity.is_busy());
+        held.expect_more(true);
+        drop(held.hold(1).unwrap());
+        assert!(activity.is_busy());
+        held.expect_more(false);
+        assert!(activity.is_busy(), "for a moment more may come");
+        activity.rests().await;
+        assert!(!activity.is_busy());
     }
 }

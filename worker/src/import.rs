@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use contracts::{Cause, ImportImage, SourceFile};
 use drive::{DriveError, Entry, ErrorKind};
+use runtime::Ticket;
 use runtime::backoff::Reconnect;
 use runtime::breaker::Permit;
 use storage::StoreError;
 
 use crate::Worker;
+use crate::control::Writing;
 use crate::download::{Failure, Mismatch, Stored};
 use crate::outage;
 
@@ -24,6 +26,8 @@ pub(crate) enum Outcome {
     Retry(Cause, String, Option<Duration>),
     /// It failed for good.
     Rejected(Cause, String),
+    /// Its import was cancelled, and nothing of it is in the store.
+    Dropped,
 }
 
 /// What to do after a failed transfer.
@@ -48,8 +52,48 @@ struct Seen {
 }
 
 impl Worker {
-    /// Execute `task`; `seen_before` says that an earlier execution may have got far.
-    pub(crate) async fn import(&self, task: &ImportImage, seen_before: bool) -> Outcome {
+    /// Execute `task`, unless its import is cancelled; `seen_before` says that an earlier execution
+    /// may have got far.
+    pub(crate) async fn import(
+        &self,
+        task: &ImportImage,
+        seen_before: bool,
+        ticket: Ticket,
+    ) -> Outcome {
+        if self.is_cancelled(task) {
+            return self.drop_cancelled(task, seen_before).await;
+        }
+        let writing = Writing::default();
+        let outcome = tokio::select! {
+            biased;
+            outcome = self.execute(task, seen_before, ticket, &writing) => outcome,
+            () = self.cancelled(task, &writing) => Outcome::Dropped,
+        };
+        // No retry and no failure of a cancelled import is told; but no object goes untold, either.
+        if matches!(outcome, Outcome::Imported(..)) || !self.is_cancelled(task) {
+            return outcome;
+        }
+        self.drop_cancelled(task, seen_before || writing.may_have_stored())
+            .await
+    }
+
+    /// Give up a task of a cancelled import. If an execution `may_have_stored` its object, and it is
+    /// whole, that is reported: every object has its row.
+    async fn drop_cancelled(&self, task: &ImportImage, may_have_stored: bool) -> Outcome {
+        if may_have_stored && let Some(stored) = self.look_first(task).await {
+            return Outcome::Imported(task.file.clone(), Box::new(stored));
+        }
+        Outcome::Dropped
+    }
+
+    async fn execute(
+        &self,
+        task: &ImportImage,
+        seen_before: bool,
+        ticket: Ticket,
+        writing: &Writing,
+    ) -> Outcome {
+        let mut ticket = Some(ticket);
         let mut file = task.file.clone();
         if seen_before && let Some(stored) = self.look_first(task).await {
             return Outcome::Imported(file, Box::new(stored));
@@ -59,7 +103,10 @@ impl Worker {
         loop {
             let drive = self.admit_to_drive().await;
             let store = self.store_breaker.admit().await;
-            let result = self.transfer(&file, &task.destination_prefix).await;
+            let result = self.transfer(task, &file, &mut ticket, writing).await;
+            if result.is_err() {
+                writing.failed();
+            }
             self.count_download(&result);
             let next = match result {
                 Ok(stored) => {
@@ -88,13 +135,10 @@ impl Worker {
     }
 
     /// Whether an earlier execution stored it already. Costs Drive nothing.
-    async fn look_first(&self, task: &ImportImage) -> Option<Stored> {
+    pub(crate) async fn look_first(&self, task: &ImportImage) -> Option<Stored> {
         loop {
             let permit = self.store_breaker.admit().await;
-            match self
-                .already_stored(&task.file, &task.destination_prefix)
-                .await
-            {
+            match self.already_stored(task).await {
                 Ok(found) => {
                     permit.answered();
                     return found;

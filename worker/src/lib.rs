@@ -4,6 +4,7 @@
 //! with an image costs an attempt; what went wrong with Drive, the store or NATS costs waiting.
 
 mod config;
+mod control;
 mod delete;
 mod download;
 mod facts;
@@ -14,6 +15,8 @@ mod key;
 mod metrics;
 mod outage;
 mod report;
+mod suspects;
+mod tickets;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +25,7 @@ use contracts::{FileId, streams};
 use drive::Drive;
 use jetstream::consume::{self, Options};
 use jetstream::presence::{self, Activity};
-use jetstream::{Nats, topology};
+use jetstream::{Controls, Nats, topology};
 use runtime::backoff::RetryPolicy;
 use runtime::{Breaker, Health, Quota, Service};
 use storage::Store;
@@ -31,6 +34,8 @@ use tokio_util::sync::CancellationToken;
 pub use config::Config;
 use held::Held;
 use metrics::Metrics;
+use suspects::Suspects;
+use tickets::LastFetch;
 
 /// How long the end may take beyond the grace period.
 const LATEST: Duration = Duration::from_secs(5);
@@ -46,6 +51,10 @@ struct Worker {
     store: Store,
     quota: Quota,
     held: Held,
+    activity: Activity,
+    last_fetch: LastFetch,
+    controls: Controls,
+    suspects: Suspects,
     drive_breaker: Breaker,
     store_breaker: Breaker,
     retry: RetryPolicy,
@@ -76,7 +85,7 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
         served
     };
     let work = async {
-        let worked = work(&config, &service.health, metrics, &stop, &drained).await;
+        let worked = Box::pin(work(&config, &service.health, metrics, &stop, &drained)).await;
         drained.cancel();
         worked
     };
@@ -107,6 +116,10 @@ async fn work(
         store,
         quota: Quota::new(config.quota),
         held: Held::new(activity.clone(), metrics.in_flight.clone()),
+        activity,
+        last_fetch: LastFetch::default(),
+        controls: Controls::default(),
+        suspects: Suspects::new(),
         drive_breaker: Breaker::new("drive", health.clone()),
         store_breaker: Breaker::new("store", health.clone()),
         retry: config.retry,
@@ -119,12 +132,18 @@ async fn work(
         &worker.nats,
         ("worker", &worker.instance),
         &worker.quota,
-        &activity,
+        &worker.activity,
         health,
         drained,
     );
+    let controls = worker.controls.run(&worker.nats, drained);
     let consume = async {
-        consume::run(
+        // Nothing of a paused or cancelled import is begun for want of knowing.
+        tokio::select! {
+            () = worker.controls.loaded() => {}
+            () = stop.cancelled() => {}
+        }
+        consume::run_with_tickets(
             &worker.nats,
             (streams::TASKS, streams::WORKERS),
             Options {
@@ -133,8 +152,11 @@ async fn work(
             },
             health,
             stop,
-            || worker.may_fetch(),
-            |delivery, give_up| handle::handle(Arc::clone(&worker), delivery, give_up),
+            |slots| worker.tickets(slots),
+            |delivery, ticket, give_up| {
+                worker.last_fetch.came();
+                handle::handle(Arc::clone(&worker), delivery, ticket, give_up)
+            },
         )
         .await;
         drained.cancel();
@@ -145,7 +167,7 @@ async fn work(
         tokio::time::sleep(config.grace + LATEST).await;
     };
     tokio::select! {
-        ((), ()) = futures::future::join(presence, consume) => {}
+        ((), (), ()) = futures::future::join3(presence, controls, consume) => {}
         () = overdue => tracing::warn!("ending without NATS; what is held will be delivered again"),
     }
     Ok(())

@@ -116,14 +116,19 @@ impl Worker {
         self.announce(&task.import_id, &event_id(task), body).await;
     }
 
-    async fn until_stored<F, Fut>(&self, publish: F)
+    /// Publish until it is stored; its sequence.
+    pub(crate) async fn until_stored<F, Fut>(&self, publish: F) -> u64
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<u64, PublishError>>,
     {
         let mut pause = Reconnect::default();
         let mut waited = BTreeSet::new();
-        while let Err(error) = publish().await {
+        let sequence = loop {
+            let error = match publish().await {
+                Ok(sequence) => break sequence,
+                Err(error) => error,
+            };
             // Apart from the connection: a full disk stops publishing only.
             let missing = match self.nats.client.connection_state() {
                 State::Connected => "events",
@@ -138,10 +143,11 @@ impl Worker {
             }
             waited.insert(missing);
             pause.wait().await;
-        }
+        };
         for missing in waited {
             self.health.ready(missing);
         }
+        sequence
     }
 }
 

@@ -8,6 +8,8 @@
 mod fleet;
 mod floor;
 mod measure;
+mod memory;
+mod quota;
 mod report;
 
 use std::path::PathBuf;
@@ -46,6 +48,10 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Part {
+    /// Whether fleets of 1, 3 and 10 workers share a quota: stay within it, and use it.
+    Quota(quota::Quota),
+    /// How much memory each role needs for 200,000 images, and for one of 300 MB.
+    Memory(memory::Memory),
     /// The floor alone, as a process of its own (used by the benchmark itself).
     #[command(hide = true)]
     Floor {
@@ -136,8 +142,11 @@ fn ours(name: &str) -> anyhow::Result<PathBuf> {
 async fn main() -> anyhow::Result<()> {
     runtime::install_tls_provider();
     let args = Args::parse();
-    if let Some(Part::Floor { folder }) = &args.part {
-        return floor::run(folder).await;
+    match args.part {
+        Some(Part::Floor { folder }) => return floor::run(&folder).await,
+        Some(Part::Quota(args)) => return quota::run(args).await,
+        Some(Part::Memory(args)) => return memory::run(args).await,
+        None => {}
     }
     let mut results = report::Results::new(args.images, args.bytes, args.workers);
     let folder = format!("sim-n{}-s{}", args.images, args.bytes);

@@ -61,6 +61,8 @@ pub(crate) async fn answer(link: Link, parts: &Parts) -> Option<Response<Body>> 
     let request = ApiRequest::read(parts);
     let ticket = link.state.stats.begin(request.kind);
     let state = Arc::clone(&link.state);
+    let (kind, id) = (request.kind, watched_id(&request));
+    state.watched.tell(kind, &id, None);
     let response = match respond(&state, request).await {
         Ok(Answer::Json(json)) => text(StatusCode::OK, JSON, json, (link, ticket)),
         Ok(Answer::File {
@@ -108,7 +110,9 @@ pub(crate) async fn answer(link: Link, parts: &Parts) -> Option<Response<Body>> 
             text(status, "text/html; charset=UTF-8", page, (link, ticket))
         }
     };
-    state.stats.answered(response.status().as_u16());
+    let status = response.status().as_u16();
+    state.stats.answered(status);
+    state.watched.tell(kind, &id, Some(status));
     Some(response)
 }
 
@@ -120,6 +124,14 @@ async fn respond(state: &Arc<State>, request: ApiRequest) -> Result<Answer, Refu
         Kind::Get => Ok(Answer::Json(get(state, &request).await?)),
         Kind::Download => download(state, &request, &luck).await,
         Kind::Other => Err(ApiError::no_such_method().into()),
+    }
+}
+
+/// What a request is known by to those who watch.
+fn watched_id(request: &ApiRequest) -> String {
+    match request.kind {
+        Kind::List => request.param("q").unwrap_or_default().to_owned(),
+        Kind::Get | Kind::Download | Kind::Other => request.id.clone(),
     }
 }
 

@@ -33,6 +33,7 @@ mod request;
 mod server;
 mod sim;
 mod stats;
+mod watch;
 
 pub use catalog::{EMPTY_FOLDER, PRIVATE_FOLDER, content};
 pub use demo::{DEMO_FOLDER, Planned, planned};
@@ -40,4 +41,5 @@ pub use faults::Faults;
 pub use local::LOCAL_FOLDER;
 pub use museum::{Exhibit, Expect, MUSEUM, museum};
 pub use server::{DEFAULT_API_KEY, DEFAULT_BEARER_TOKEN, Options, Server, serve};
-pub use stats::{Requests, Stats};
+pub use stats::{Kind, Requests, Stats};
+pub use watch::{Moment, Watch};

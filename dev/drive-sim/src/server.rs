@@ -28,6 +28,7 @@ use crate::{
     list::PageCache,
     local::Local,
     stats::{Recorder, Stats},
+    watch::{Watch, Watched},
 };
 
 /// The API key that is valid unless told otherwise.
@@ -70,6 +71,7 @@ pub(crate) struct State {
     pub(crate) stats: Arc<Recorder>,
     pub(crate) catalog: Catalog,
     pub(crate) pages: PageCache,
+    pub(crate) watched: Watched,
 }
 
 impl State {
@@ -121,6 +123,7 @@ pub async fn serve(options: Options) -> anyhow::Result<Server> {
         faults: FaultState::new(options.faults),
         catalog: Catalog::new(local),
         pages: PageCache::default(),
+        watched: Watched::default(),
     });
     let acceptor = tokio::spawn(accept(listener, Arc::clone(&state)));
     Ok(Server {
@@ -141,6 +144,18 @@ impl Server {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.state.stats.stats()
+    }
+
+    /// Quota units of the requests that were let through so far: cheaper than all statistics.
+    #[must_use]
+    pub fn quota_units(&self) -> u64 {
+        self.state.stats.quota_units()
+    }
+
+    /// Follow what is asked and answered from now on.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        self.state.watched.watch()
     }
 
     /// What goes wrong now.

@@ -59,10 +59,14 @@ pub struct Requests {
 
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// `files.list`
     List,
+    /// `files.get`
     Get,
+    /// `files.get` with `alt=media`
     Download,
+    /// Anything else.
     Other,
 }
 
@@ -125,6 +129,10 @@ impl Recorder {
             max_requests_per_minute: inner.requests.max,
             ..inner.stats.clone()
         }
+    }
+
+    pub(crate) fn quota_units(&self) -> u64 {
+        self.lock().stats.quota_units
     }
 
     /// Forgets everything except the requests being answered now.

@@ -1,6 +1,8 @@
 //! Whole-fleet tests on real parts. The tests are in `tests/`; here is what they share.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod broker;
+
 use std::collections::BTreeSet;
 
 use drive_sim::Server;
@@ -11,7 +13,11 @@ use testkit::weed::Weed;
 
 /// A bucket of the shared SeaweedFS: the settings for the fleet, and our own view of it.
 pub async fn bucket(name: &str) -> (Vec<(&'static str, String)>, Store) {
-    let weed = Weed::shared().await.unwrap();
+    bucket_of(Weed::shared().await.unwrap(), name).await
+}
+
+/// A bucket of a SeaweedFS of the caller's.
+pub async fn bucket_of(weed: &Weed, name: &str) -> (Vec<(&'static str, String)>, Store) {
     weed.create_bucket(name).await.unwrap();
     let env = vec![
         ("STORAGE_PROVIDER", "aws".to_owned()),
@@ -25,12 +31,19 @@ pub async fn bucket(name: &str) -> (Vec<(&'static str, String)>, Store) {
     (env, Store::open(config).await.unwrap())
 }
 
+pub use broker::{Drain, events, outcomes};
+
 /// A simulator, and the settings that lead the fleet to it.
 pub async fn drive(faults: drive_sim::Faults) -> (Vec<(&'static str, String)>, Server) {
-    let options = drive_sim::Options {
+    drive_with(drive_sim::Options {
         faults,
         ..drive_sim::Options::default()
-    };
+    })
+    .await
+}
+
+/// A simulator with these options, and the settings that lead the fleet to it.
+pub async fn drive_with(options: drive_sim::Options) -> (Vec<(&'static str, String)>, Server) {
     let server = drive_sim::serve(options).await.unwrap();
     let env = vec![
         ("GOOGLE_DRIVE_ENDPOINT", server.url()),

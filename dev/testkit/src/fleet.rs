@@ -1,5 +1,7 @@
 //! Every role as a process of its own, around a real nats-server.
 
+mod crew;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -44,7 +46,6 @@ impl Fleet {
         let folder = tempfile::tempdir()?;
         let nats = NatsServer::start().await?;
         let mut all: Vec<(String, String)> = [
-            ("NATS_URL", nats.url().to_owned()),
             (
                 "DATABASE_PATH",
                 folder.path().join("imagefleet.db").display().to_string(),
@@ -62,8 +63,11 @@ impl Fleet {
             env.iter()
                 .map(|(name, value)| ((*name).to_owned(), value.clone())),
         );
-        let start =
-            |name: &str, role: &str| Process::start(name, program, &[role], &all, folder.path());
+        // Each role logs in as its own user, so that every test shows that what it may do is enough.
+        let start = |name: &str, role: &str| {
+            let env = [nats.env_of_role(role), all.clone()].concat();
+            Process::start(name, program, &[role], &env, folder.path())
+        };
         let setup = start("setup", "setup")?;
         finished(setup).await?;
         let projector = start("projector", "projector")?;
@@ -99,7 +103,7 @@ impl Fleet {
             &name,
             &self.program,
             &["worker"],
-            &self.env,
+            &[self.nats.env_of_role("worker"), self.env.clone()].concat(),
             self.folder.path(),
         )?);
         Ok(())

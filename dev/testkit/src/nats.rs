@@ -1,10 +1,14 @@
 //! A nats-server of a test's own, with the project's configuration.
 
-use std::path::PathBuf;
+use std::path::Path;
 
+use anyhow::Context as _;
 use jetstream::server::{Server, ServerOptions};
 use jetstream::topology::{self, TopologyConfig};
-use jetstream::{Nats, NatsConfig};
+use jetstream::{Logins, Nats, NatsConfig, User};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
 use crate::tools;
@@ -12,9 +16,10 @@ use crate::tools;
 /// A running server on a free port. Stopped, and its data removed, on drop.
 pub struct NatsServer {
     server: Option<Server>,
-    port: u16,
+    options: ServerOptions,
     url: String,
     data: TempDir,
+    logins: Logins,
 }
 
 impl NatsServer {
@@ -23,17 +28,44 @@ impl NatsServer {
     /// # Errors
     /// When it does not come up.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_on(tempfile::tempdir()?, &tools::workspace().join("nats.conf")).await
+    }
+
+    /// Start one that differs from the project's configuration in its `sync_interval`.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start_with_sync(interval: &str) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
-        let server = Server::start(&options(data.path().into(), None)?).await?;
+        let shipped = std::fs::read_to_string(tools::workspace().join("nats.conf"))?;
+        let setting = "sync_interval: always";
+        anyhow::ensure!(shipped.contains(setting), "nats.conf has no {setting}");
+        let config = data.path().join("nats.conf");
+        let changed = shipped.replace(setting, &format!("sync_interval: \"{interval}\""));
+        std::fs::write(&config, changed)?;
+        Self::start_on(data, &config).await
+    }
+
+    async fn start_on(data: TempDir, config: &Path) -> anyhow::Result<Self> {
+        let logins = Logins::random();
+        let mut options = ServerOptions {
+            program: tools::find("nats-server")?,
+            config: config.to_path_buf(),
+            data: data.path().to_path_buf(),
+            port: None,
+            env: logins.server_env(),
+        };
+        let server = Server::start(&options).await?;
         let port = server
             .port()
             .ok_or_else(|| anyhow::anyhow!("no port in {}", server.url()))?;
-        let url = format!("nats://127.0.0.1:{port}");
+        options.port = Some(port);
         Ok(Self {
             server: Some(server),
-            port,
-            url,
+            options,
+            url: format!("nats://127.0.0.1:{port}"),
             data,
+            logins,
         })
     }
 
@@ -54,19 +86,45 @@ impl NatsServer {
         &self.url
     }
 
-    /// The settings to reach it.
+    /// The settings to reach it as a user that may do anything.
     #[must_use]
     pub fn config(&self) -> NatsConfig {
+        self.config_of(User::Admin)
+    }
+
+    /// The settings to reach it as `user`, who may do only what `nats.conf` grants.
+    #[must_use]
+    pub fn config_of(&self, user: User) -> NatsConfig {
         NatsConfig {
-            url: self.url.clone(),
-            user: None,
-            password: None,
-            creds: None,
-            name: "test".into(),
+            user: Some(user.name().to_owned()),
+            password: Some(self.logins.password(user).clone()),
+            inbox_prefix: format!("_INBOX_{}", user.name()),
+            ..NatsConfig::new(&self.url, "test")
         }
     }
 
-    /// A connection.
+    /// The environment in which a process reaches it as `user`.
+    #[must_use]
+    pub fn env_of(&self, user: User) -> Vec<(String, String)> {
+        let password = self.logins.password(user).expose_secret();
+        [
+            ("NATS_URL", self.url.as_str()),
+            ("NATS_USER", user.name()),
+            ("NATS_PASSWORD", password),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+    }
+
+    /// [`Self::env_of`] for a subcommand of ours: a role logs in as itself, `setup` and the rest as
+    /// the admin.
+    #[must_use]
+    pub fn env_of_role(&self, role: &str) -> Vec<(String, String)> {
+        let user = User::ALL.into_iter().find(|user| user.name() == role);
+        self.env_of(user.unwrap_or(User::Admin))
+    }
+
+    /// A connection that may do anything.
     ///
     /// # Errors
     /// When it is down.
@@ -78,6 +136,33 @@ impl NatsServer {
     #[must_use]
     pub fn pid(&self) -> Option<i32> {
         self.server.as_ref().and_then(Server::pid)
+    }
+
+    /// Where it keeps its data.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// SIGSTOP: it keeps its connections and answers nothing.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        let pid = self.pid().context("nats-server does not run")?;
+        Ok(kill(Pid::from_raw(pid), Signal::SIGSTOP)?)
+    }
+
+    /// SIGKILL, and wait until it is gone. [`Self::restart`] starts it again.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        let pid = self.pid().context("nats-server does not run")?;
+        kill(Pid::from_raw(pid), Signal::SIGKILL)?;
+        // The shell that watches it ends with it.
+        self.stop().await;
+        Ok(())
     }
 
     /// Stop it, keeping its data.
@@ -93,17 +178,7 @@ impl NatsServer {
     /// When it does not come up.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         self.stop().await;
-        self.server =
-            Some(Server::start(&options(self.data.path().into(), Some(self.port))?).await?);
+        self.server = Some(Server::start(&self.options).await?);
         Ok(())
     }
-}
-
-fn options(data: PathBuf, port: Option<u16>) -> anyhow::Result<ServerOptions> {
-    Ok(ServerOptions {
-        program: tools::find("nats-server")?,
-        config: tools::workspace().join("nats.conf"),
-        data,
-        port,
-    })
 }

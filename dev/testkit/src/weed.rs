@@ -40,6 +40,7 @@ pub struct Weed {
     server: Option<Keeper>,
     directory: TempDir,
     ports: Ports,
+    secret: String,
 }
 
 /// HTTP and gRPC ports of each part. All are named to the server, which would derive some of them
@@ -91,6 +92,7 @@ impl Weed {
                 server: None,
                 directory,
                 ports: Ports::find()?,
+                secret: SECRET_KEY.to_owned(),
             };
             match weed.resume().await {
                 Ok(()) => return Ok(weed),
@@ -135,8 +137,14 @@ impl Weed {
 
     /// The secret for [`Weed::access_key`].
     #[must_use]
-    pub fn secret_key(&self) -> &'static str {
-        SECRET_KEY
+    pub fn secret_key(&self) -> &str {
+        &self.secret
+    }
+
+    /// Take another secret for [`Weed::access_key`] from the next [`Weed::resume`] on: whoever has
+    /// the old one is refused.
+    pub fn set_secret_key(&mut self, secret: &str) {
+        secret.clone_into(&mut self.secret);
     }
 
     /// Creates a bucket; no error if it exists.
@@ -157,7 +165,11 @@ impl Weed {
     /// # Errors
     /// As [`Weed::start`].
     pub async fn resume(&mut self) -> anyhow::Result<()> {
-        self.server = Some(Keeper::start(self.directory.path(), self.ports)?);
+        self.server = Some(Keeper::start(
+            self.directory.path(),
+            self.ports,
+            &self.secret,
+        )?);
         let deadline = Instant::now() + PATIENCE;
         while let Err(error) = self.probe().await {
             let log = || log_end(self.directory.path());
@@ -215,9 +227,9 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn start(directory: &Path, ports: Ports) -> anyhow::Result<Self> {
+    fn start(directory: &Path, ports: Ports, secret: &str) -> anyhow::Result<Self> {
         let weed = crate::tools::find("weed")?;
-        std::fs::write(directory.join("s3.json"), identities())?;
+        std::fs::write(directory.join("s3.json"), identities(secret))?;
         // Those of a server before this one.
         for stale in ["pid", "exit"] {
             let _ = std::fs::remove_file(directory.join(stale));
@@ -256,10 +268,10 @@ impl Drop for Keeper {
     }
 }
 
-fn identities() -> String {
+fn identities(secret: &str) -> String {
     serde_json::json!({ "identities": [{
         "name": "tests",
-        "credentials": [{ "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY }],
+        "credentials": [{ "accessKey": ACCESS_KEY, "secretKey": secret }],
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }] })
     .to_string()

@@ -15,7 +15,7 @@ use http::header::{
 use http::{Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use read_model::Image;
-use storage::{Key, Range, StoreError};
+use storage::{Key, Range};
 
 use crate::app::App;
 use crate::problem::{Code, Problem, Result};
@@ -81,8 +81,8 @@ async fn bytes(
     method: &Method,
     range: Option<Range>,
 ) -> Result<Response> {
-    let here = image.provider == app.store.provider()
-        && (image.provider == "local" || image.bucket == app.store.bucket());
+    let here = image.provider == app.objects.store.provider()
+        && (image.provider == "local" || image.bucket == app.objects.store.bucket());
     if !here {
         return Err(Problem::new(
             Code::OtherStore,
@@ -101,24 +101,18 @@ async fn bytes(
     };
 
     let mut response = if *method == Method::HEAD {
-        let head = app
-            .store
-            .head(&key)
-            .await
-            .map_err(|error| refused(error, image.size))?
-            .ok_or_else(gone)?;
+        let head = app.objects.ask(app.objects.store.head(&key)).await?;
+        let head = head.ok_or_else(gone)?;
         let mut response = Response::new(Body::empty());
         response
             .headers_mut()
             .insert(CONTENT_LENGTH, HeaderValue::from(head.size));
         response
     } else {
-        let found = app
-            .store
-            .get(&key, range)
-            .await
-            .map_err(|error| refused(error, image.size))?;
-        let found = found.ok_or_else(gone)?;
+        let found = app.objects.ask(app.objects.store.get(&key, range)).await;
+        let found = found
+            .map_err(|problem| of_size(problem, image.size))?
+            .ok_or_else(gone)?;
         let length = HeaderValue::from(found.size);
         let part = (found.size > 0 && range.is_some()).then(|| {
             format!(
@@ -157,23 +151,13 @@ fn range(headers: &HeaderMap, tag: &str) -> Option<Range> {
         .and_then(Range::parse_header)
 }
 
-fn refused(error: StoreError, size: u64) -> Problem {
-    match error {
-        StoreError::InvalidRange => {
-            let problem = Problem::new(
-                Code::RangeNotSatisfiable,
-                format!("The image has {size} bytes."),
-            );
-            match HeaderValue::try_from(format!("bytes */{size}")) {
-                Ok(range) => problem.with_header(CONTENT_RANGE, range),
-                Err(_) => problem,
-            }
+/// A range outside of the image is told how large that is.
+fn of_size(problem: Problem, size: u64) -> Problem {
+    match HeaderValue::try_from(format!("bytes */{size}")) {
+        Ok(range) if problem.code == Code::RangeNotSatisfiable => {
+            problem.with_header(CONTENT_RANGE, range)
         }
-        error => Problem::new(
-            Code::StoreUnavailable,
-            "The store cannot be read right now. Ask again.",
-        )
-        .caused_by(error),
+        _ => problem,
     }
 }
 

@@ -60,9 +60,9 @@ pub(crate) async fn all(
     headers: HeaderMap,
 ) -> Result<Response> {
     let format = Format::of(&headers);
-    let mut rows = app.reads.all_images();
+    let mut rows = app.reads.model.all_images();
     // The first read may fail, and only before the head is sent can that be told properly.
-    let first = rows.next().await?;
+    let first = app.reads.ask(rows.next()).await?;
     let rows = stream::once(future::ready(Ok(first)))
         .chain(stream::try_unfold(rows, |mut rows| async move {
             Ok(rows.next().await?.map(|row| (Some(row), rows)))

@@ -23,7 +23,7 @@ pub(crate) async fn list(
     links: Links,
 ) -> Result<Json<Value>> {
     let query = query(&params)?;
-    let found = app.reads.images(query.clone()).await?;
+    let found = app.reads.ask(app.reads.model.images(query.clone())).await?;
     let last = found.items.last().filter(|_| found.has_more);
     let images: Vec<_> = found
         .items
@@ -102,11 +102,14 @@ pub(crate) async fn delete(
 pub(crate) async fn find(app: &App, id: &str) -> Result<ImageRow> {
     let missing = || Problem::not_found("image with this id");
     let id: i64 = id.parse().map_err(|_| missing())?;
-    app.reads.image(id).await?.ok_or_else(missing)
+    app.reads
+        .ask(app.reads.model.image(id))
+        .await?
+        .ok_or_else(missing)
 }
 
 pub(crate) async fn stats(State(app): State<Arc<App>>) -> Result<Json<Value>> {
-    let providers = app.reads.statistics().await?;
+    let providers = app.reads.ask(app.reads.model.statistics()).await?;
     let images: u64 = providers.iter().map(|provider| provider.images).sum();
     let bytes: u64 = providers.iter().map(|provider| provider.bytes).sum();
     let mut stats = json!({

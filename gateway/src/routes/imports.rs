@@ -28,7 +28,10 @@ pub(crate) async fn list(State(app): State<Arc<App>>, params: Params) -> Result<
         status: status.transpose()?,
         after: params.parse("cursor", "a next_cursor of an earlier answer")?,
     };
-    let found = app.reads.imports(query.clone()).await?;
+    let found = app
+        .reads
+        .ask(app.reads.model.imports(query.clone()))
+        .await?;
     let last = found.items.last().filter(|_| found.has_more);
     Ok(Json(json!({
         "imports": found.items.iter().map(view::import).collect::<Vec<_>>(),
@@ -52,7 +55,7 @@ pub(crate) async fn failures(
     Path(id): Path<String>,
 ) -> Result<Json<Value>> {
     let row = find(&app, &id).await?;
-    let groups = app.reads.failures(&row.id).await?;
+    let groups = app.reads.ask(app.reads.model.failures(&row.id)).await?;
     Ok(Json(json!({
         "import_id": row.id.as_str(),
         "failed": row.failed,
@@ -63,5 +66,8 @@ pub(crate) async fn failures(
 async fn find(app: &App, id: &str) -> Result<ImportRow> {
     let missing = || Problem::not_found("import with this id");
     let id: ImportId = id.parse().map_err(|_| missing())?;
-    app.reads.import(&id).await?.ok_or_else(missing)
+    app.reads
+        .ask(app.reads.model.import(&id))
+        .await?
+        .ok_or_else(missing)
 }

@@ -1,6 +1,7 @@
 //! One file per resource.
 
 pub(crate) mod content;
+pub(crate) mod control;
 pub(crate) mod export;
 pub(crate) mod images;
 pub(crate) mod imports;

@@ -45,9 +45,12 @@ pub(crate) async fn status(
 
 /// The projection's answer; while it has none, what was accepted.
 async fn view(app: &App, import: &ImportId, links: &Links) -> Result<Value> {
-    let unprojected = match app.reads.import(import).await {
+    let unprojected = match app.reads.ask(app.reads.model.import(import)).await {
         Ok(Some(row)) => {
-            let latest = app.reads.latest_images(import, LATEST).await?;
+            let latest = app
+                .reads
+                .ask(app.reads.model.latest_images(import, LATEST))
+                .await?;
             let images: Vec<_> = latest
                 .iter()
                 .map(|image| ImageView::new(image, links))
@@ -55,19 +58,19 @@ async fn view(app: &App, import: &ImportId, links: &Links) -> Result<Value> {
             let mut view = view::progress(&row);
             view["imported"] = json!(images);
             if !row.status.is_final() {
-                view["waiting_for"] = json!(app.broker.waiting());
+                view["waiting_for"] = json!(app.waiting());
             }
             return Ok(view);
         }
         Ok(None) => Problem::not_found("import with this id"),
-        Err(error) => error.into(),
+        Err(problem) => problem,
     };
     // Without NATS it is not known whether the import was accepted, so this is no 404 then.
     match app.broker.submission(import).await? {
         Some(submission) => {
             let mut view = view::accepted(&submission);
             view["imported"] = json!([]);
-            view["waiting_for"] = json!(app.broker.waiting());
+            view["waiting_for"] = json!(app.waiting());
             Ok(view)
         }
         None => Err(unprojected),

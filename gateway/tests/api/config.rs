@@ -7,13 +7,7 @@ use runtime::{ConfigError, Env, Health};
 use storage::StoreConfig;
 
 fn nats() -> NatsConfig {
-    NatsConfig {
-        url: "nats://127.0.0.1:1".into(),
-        user: None,
-        password: None,
-        creds: None,
-        name: "t".into(),
-    }
+    NatsConfig::new("nats://127.0.0.1:1", "t")
 }
 
 fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {

@@ -1,8 +1,8 @@
 use contracts::{Task, streams, subjects};
 use serde_json::{Value, json};
 
-use crate::seed::{file, import_id, imported, imported_as, object};
-use crate::support::{Fixture, problem, start, start_with};
+use crate::seed::{deleted, file, import_id, imported, imported_as, object};
+use crate::support::{Fixture, PATIENCE, problem, start, start_with};
 
 /// 45 images of two imports, three of them at another provider.
 async fn seeded() -> Fixture {
@@ -257,6 +257,37 @@ async fn a_deletion_is_queued_once_and_answers_as_of_old() {
         .await
         .unwrap();
     problem(unknown, 404, "not_found").await;
+}
+
+#[tokio::test]
+async fn a_deletion_outlives_the_broker_and_ends_in_a_404() {
+    let mut gateway = start().await;
+    let import = import_id("one");
+    gateway.fold(vec![imported(&import, 1)]).await;
+    let first = gateway.client.delete(gateway.url("/api/images/1"));
+    assert_eq!(first.send().await.unwrap().status(), 200);
+    let queued = gateway.messages(streams::TASKS).await;
+    assert_eq!(queued.len(), 1);
+
+    let mut server = gateway.server.take().unwrap();
+    let pid = nix::unistd::Pid::from_raw(server.pid().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    server.restart().await.unwrap();
+    testkit::until("the gateway takes deletions again", PATIENCE, || async {
+        let again = gateway.client.delete(gateway.url("/api/images/1"));
+        (again.send().await.unwrap().status() == 200).then_some(())
+    })
+    .await;
+    assert_eq!(
+        gateway.messages(streams::TASKS).await,
+        queued,
+        "still there, and still once"
+    );
+
+    // The worker has removed the object and said so.
+    gateway.fold(vec![deleted(&import, 1)]).await;
+    let gone = gateway.client.delete(gateway.url("/api/images/1"));
+    problem(gone.send().await.unwrap(), 404, "not_found").await;
 }
 
 #[tokio::test]

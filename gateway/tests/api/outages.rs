@@ -7,13 +7,7 @@ use crate::support::{FOLDER, Fixture, PATIENCE, problem, start, start_against, s
 
 fn nowhere() -> NatsConfig {
     // Port 1 is reserved and nothing listens there.
-    NatsConfig {
-        url: "nats://127.0.0.1:1".into(),
-        user: None,
-        password: None,
-        creds: None,
-        name: "test".into(),
-    }
+    NatsConfig::new("nats://127.0.0.1:1", "test")
 }
 
 async fn readiness(gateway: &Fixture) -> Value {
@@ -133,7 +127,7 @@ async fn nats_may_go_and_come_back() {
 #[tokio::test]
 async fn without_streams_it_waits_and_says_what_to_run() {
     let server = testkit::NatsServer::start().await.unwrap();
-    let mut gateway = start_against(server.config(), |_| {}).await;
+    let mut gateway = start_against(server.config_of(jetstream::User::Gateway), |_| {}).await;
     gateway.make_tables().await;
     testkit::until("readiness names the setup", PATIENCE, || async {
         let report = readiness(&gateway).await;
@@ -155,7 +149,7 @@ async fn without_a_database_imports_start_and_have_a_status() {
     let (server, _nats) = Box::pin(testkit::NatsServer::start_with_topology())
         .await
         .unwrap();
-    let mut gateway = start_against(server.config(), |_| {}).await;
+    let mut gateway = start_against(server.config_of(jetstream::User::Gateway), |_| {}).await;
     testkit::until("NATS is connected", PATIENCE, || async {
         (readiness(&gateway).await["dependencies"]["nats"]["ready"] == true).then_some(())
     })

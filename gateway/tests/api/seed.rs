@@ -139,3 +139,19 @@ pub(crate) fn failed(import: &ImportId, n: u32, cause: Cause) -> Event {
     };
     event(import, 3 + n, body)
 }
+
+pub(crate) fn paused(import: &ImportId) -> Event {
+    event(import, 100, EventBody::ImportPaused {})
+}
+
+pub(crate) fn cancelled(import: &ImportId) -> Event {
+    event(import, 101, EventBody::ImportCancelled {})
+}
+
+pub(crate) fn deleted(import: &ImportId, n: u32) -> Event {
+    let body = EventBody::ImageDeleted {
+        file_id: file_id(n),
+        key: object(n).key,
+    };
+    event(import, 102, body)
+}

@@ -42,7 +42,11 @@ pub(crate) async fn start() -> Fixture {
 /// Everything there.
 pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Fixture {
     let (server, nats) = Box::pin(NatsServer::start_with_topology()).await.unwrap();
-    let mut fixture = Box::pin(start_against(server.config(), change)).await;
+    let mut fixture = Box::pin(start_against(
+        server.config_of(jetstream::User::Gateway),
+        change,
+    ))
+    .await;
     fixture.server = Some(server);
     fixture.nats.set(nats).ok().unwrap();
     fixture.make_tables().await;

@@ -14,13 +14,13 @@ pub enum DriveError {
     #[error("this id belongs to a file, not to a folder")]
     NotAFolder,
     /// 401: no credentials, or expired ones.
-    #[error("Drive does not accept the credentials: {message}")]
+    #[error("Drive does not accept the credentials; check GOOGLE_API_KEY: {message}")]
     Unauthorized {
         /// Drive's words.
         message: String,
     },
     /// The API key is missing, wrong, restricted, or its project has the Drive API switched off.
-    #[error("Drive does not accept the API key: {message}")]
+    #[error("Drive does not accept the API key; check GOOGLE_API_KEY: {message}")]
     KeyInvalid {
         /// Drive's words, the key removed.
         message: String,

@@ -4,7 +4,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::connection::State;
 use async_nats::jetstream::consumer::{Consumer, pull};
 use futures::StreamExt as _;
 use runtime::Health;
@@ -13,15 +12,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::lost::{connected, is_connected, unless_lost};
 use crate::{Delivery, Nats};
 
 /// How long an idle fetch waits at the server. On stop this is waited out, because a fetch that is
 /// given up may have been handed a message that nobody would see until its ack wait is over.
 const IDLE_WAIT: Duration = Duration::from_secs(1);
+/// On stop, a server that answers answers within this time.
+const LAST_FETCH: Duration = Duration::from_secs(2);
 /// No answer to a fetch for this long means that the connection is gone.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a lost connection is looked at.
-const RECONNECTED: Duration = Duration::from_millis(100);
 /// Fetched at once, at most.
 const MAX_FETCH: usize = 256;
 
@@ -37,12 +37,10 @@ pub struct Options {
 ///
 /// Before each fetch, `gate` is awaited: an open breaker holds the loop there. `handle` owns the
 /// delivery; its token is cancelled when the grace period is over, and it must then nak promptly.
-///
-/// # Errors
-/// When the consumer is gone for good. Outages are waited out and show in `health`.
+/// Outages are waited out and show in `health`.
 pub async fn run<G, GF, H, HF>(
     nats: &Nats,
-    (stream, durable): (&str, &str),
+    names: (&str, &str),
     options: Options,
     health: &Health,
     stop: &CancellationToken,
@@ -54,6 +52,34 @@ pub async fn run<G, GF, H, HF>(
     H: Fn(Delivery, CancellationToken) -> HF,
     HF: Future<Output = ()> + Send + 'static,
 {
+    let free = |slots| {
+        let opened = gate();
+        async move {
+            opened.await;
+            vec![(); slots]
+        }
+    };
+    let handle = |delivery, (), give_up| handle(delivery, give_up);
+    run_with_tickets(nats, names, options, health, stop, free, handle).await;
+}
+
+/// [`run()`], with a ticket for each delivery: before each fetch, `tickets` is told how many slots
+/// are free, and as many messages are fetched as it gives tickets, at least one. Those that find no
+/// message are dropped.
+pub async fn run_with_tickets<T, P, PF, H, HF>(
+    nats: &Nats,
+    (stream, durable): (&str, &str),
+    options: Options,
+    health: &Health,
+    stop: &CancellationToken,
+    tickets: P,
+    handle: H,
+) where
+    P: Fn(usize) -> PF,
+    PF: Future<Output = Vec<T>>,
+    H: Fn(Delivery, T, CancellationToken) -> HF,
+    HF: Future<Output = ()> + Send + 'static,
+{
     let slots = Arc::new(Semaphore::new(options.concurrency));
     let tasks = TaskTracker::new();
     let give_up = CancellationToken::new();
@@ -61,36 +87,44 @@ pub async fn run<G, GF, H, HF>(
     let mut consumer: Option<Consumer<pull::Config>> = None;
 
     while !stop.is_cancelled() {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            () = gate() => {}
-        }
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            () = connected(nats, health) => {}
-        }
-        let mut permits = tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            permits = take_slots(&slots, options.concurrency) => permits,
+        let ready = async {
+            let permits = take_slots(&slots, options.concurrency).await;
+            let tickets = tickets(permits.len()).await;
+            connection(nats, health).await;
+            permits.into_iter().zip(tickets).collect::<Vec<_>>()
         };
-        let fetched = match ensure(&mut consumer, nats, stream, durable).await {
-            Ok(consumer) => {
+        let mut places = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            places = ready => places,
+        };
+        let ensured = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            ensured = unless_lost(&nats.client, ensure(&mut consumer, nats, stream, durable)) => ensured,
+        };
+        let fetched = match ensured {
+            Ok(Ok(consumer)) => {
                 let ack_wait = consumer.cached_info().config.ack_wait;
-                fetch(consumer, &mut permits, |message, permit| {
+                let fetching = fetch(consumer, &mut places, |message, (permit, ticket)| {
                     if let Some(delivery) = Delivery::new(nats.client.clone(), message, ack_wait) {
-                        let work = handle(delivery, give_up.clone());
+                        let work = handle(delivery, ticket, give_up.clone());
                         tasks.spawn(async move {
                             work.await;
                             drop(permit);
                         });
                     }
-                })
-                .await
+                });
+                tokio::select! {
+                    biased;
+                    fetched = unless_lost(&nats.client, fetching) => {
+                        fetched.unwrap_or_else(|lost| Err(lost.into()))
+                    }
+                    () = overdue(stop) => break,
+                }
             }
-            Err(error) => Err(error),
+            Ok(Err(error)) => Err(error),
+            Err(lost) => Err(lost.into()),
         };
         match fetched {
             Ok(()) => {
@@ -101,6 +135,7 @@ pub async fn run<G, GF, H, HF>(
                 consumer = None;
                 health.waiting("nats", format!("cannot fetch from {stream}: {error}"));
                 tracing::warn!(stream, error = %error, "fetch failed; trying again");
+                drop(places);
                 tokio::select! {
                     () = stop.cancelled() => break,
                     () = reconnect.wait() => {}
@@ -127,11 +162,17 @@ pub async fn run<G, GF, H, HF>(
 /// Wait for a connection. A fetch asked for without one would be sent when NATS is back and nobody
 /// listens any more; what it is given would be lost until its ack wait is over, and count as
 /// delivered.
-async fn connected(nats: &Nats, health: &Health) {
-    while nats.client.connection_state() != State::Connected {
+async fn connection(nats: &Nats, health: &Health) {
+    if !is_connected(&nats.client) {
         health.waiting("nats", "the connection is lost");
-        tokio::time::sleep(RECONNECTED).await;
+        connected(&nats.client).await;
     }
+}
+
+/// Returns when a fetch under way at the stop can have no answer any more.
+async fn overdue(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(LAST_FETCH).await;
 }
 
 /// One slot, waited for, and as many more as are free.
@@ -166,23 +207,25 @@ async fn ensure<'a>(
     Ok(slot.insert(consumer))
 }
 
-/// Fetch up to one message a permit: what is there at once, else the first that comes.
-async fn fetch(
+/// Fetch up to one message a place: what is there at once, else the first that comes.
+async fn fetch<P>(
     consumer: &Consumer<pull::Config>,
-    permits: &mut Vec<OwnedSemaphorePermit>,
-    mut start: impl FnMut(async_nats::jetstream::Message, OwnedSemaphorePermit),
+    places: &mut Vec<P>,
+    mut start: impl FnMut(async_nats::jetstream::Message, P),
 ) -> Result<(), async_nats::Error> {
-    let wanted = permits.len();
+    let wanted = places.len();
     let mut ready = consumer.fetch().max_messages(wanted).messages().await?;
     while let Some(message) = tokio::time::timeout(FETCH_TIMEOUT, ready.next()).await? {
         let message = message?;
-        if let Some(permit) = permits.pop() {
-            start(message, permit);
+        if let Some(place) = places.pop() {
+            start(message, place);
         }
     }
-    if permits.len() < wanted {
+    if places.len() < wanted {
         return Ok(());
     }
+    // Nothing is kept waiting for what may never come, but one place.
+    places.truncate(1);
     let mut first = consumer
         .batch()
         .max_messages(1)
@@ -191,8 +234,8 @@ async fn fetch(
         .await?;
     while let Some(message) = tokio::time::timeout(FETCH_TIMEOUT, first.next()).await? {
         let message = message?;
-        if let Some(permit) = permits.pop() {
-            start(message, permit);
+        if let Some(place) = places.pop() {
+            start(message, place);
         }
     }
     Ok(())

@@ -10,9 +10,11 @@ use contracts::{ImportId, streams};
 use futures::StreamExt as _;
 use runtime::backoff::Reconnect;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Nats;
+use crate::lost::{connected, unless_lost};
 
 /// How often it is made sure that the watch has not fallen silent.
 const LOOK: Duration = Duration::from_secs(5);
@@ -55,16 +57,24 @@ impl Controls {
     pub async fn run(&self, nats: &Nats, stop: &CancellationToken) {
         let mut reconnect = Reconnect::default();
         while !stop.is_cancelled() {
+            let begun = Instant::now();
             let ended = tokio::select! {
                 () = stop.cancelled() => return,
-                ended = self.follow(nats) => ended,
+                ended = unless_lost(&nats.client, self.follow(nats)) => ended,
             };
-            if let Err(error) = ended {
+            if let Ok(Err(error)) = ended {
                 tracing::warn!(error = %error, "pauses and cancellations cannot be followed; trying again");
             }
+            if begun.elapsed() > LOOK {
+                reconnect.reset();
+            }
+            let again = async {
+                reconnect.wait().await;
+                connected(&nats.client).await;
+            };
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = reconnect.wait() => {}
+                () = again => {}
             }
         }
     }

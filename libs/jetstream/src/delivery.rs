@@ -6,6 +6,8 @@ use async_nats::jetstream::AckKind;
 use bytes::Bytes;
 use tokio::task::AbortHandle;
 
+use crate::lost::{connected, unless_lost};
+
 /// A delivered message. While this value lives, the server is told that it is being worked on.
 ///
 /// Settling takes it by value, so it cannot be settled twice. Dropped without settling, it is
@@ -21,12 +23,19 @@ struct Info {
     delivered: i64,
     stream_sequence: u64,
     stored_ms: u64,
+    ack_wait: Duration,
 }
 
 /// The server did not confirm the settling; the message may be delivered again.
 #[derive(Debug, thiserror::Error)]
-#[error("NATS did not confirm that a delivery is settled; it may be delivered again")]
-pub struct SettleError(#[source] async_nats::RequestError);
+pub enum SettleError {
+    /// It did not answer.
+    #[error("NATS did not confirm that a delivery is settled; it may be delivered again")]
+    NoAnswer(#[source] async_nats::RequestError),
+    /// There was no connection for so long that the message has gone to somebody else.
+    #[error("NATS was away for longer than the ack wait; what was held is delivered again")]
+    Away,
+}
 
 impl Delivery {
     /// Take a message of a consumer with explicit acks. `None` if it carries no JetStream reply.
@@ -41,6 +50,7 @@ impl Delivery {
             stream_sequence: info.stream_sequence,
             stored_ms: u64::try_from(info.published.unix_timestamp_nanos() / 1_000_000)
                 .unwrap_or(0),
+            ack_wait,
         };
         let message = message.message;
         let reply = message.reply.clone()?;
@@ -136,13 +146,21 @@ impl Delivery {
         let Some(reply) = self.message.reply.clone() else {
             return Ok(());
         };
-        // As a request, so that the server's confirmation is seen; the client's own double ack was
-        // observed to report success after the consumer was gone.
-        self.client
-            .request(reply, kind.into())
+        let settling = async {
+            loop {
+                connected(&self.client).await;
+                // As a request, so that the server's confirmation is seen; the client's own double
+                // ack was observed to report success after the consumer was gone.
+                let asked = self.client.request(reply.clone(), kind.into());
+                // Asked again on the next connection: settling twice is settling once.
+                if let Ok(answer) = unless_lost(&self.client, asked).await {
+                    return answer.map(|_| ()).map_err(SettleError::NoAnswer);
+                }
+            }
+        };
+        tokio::time::timeout(self.info.ack_wait, settling)
             .await
-            .map_err(SettleError)?;
-        Ok(())
+            .unwrap_or(Err(SettleError::Away))
     }
 }
 

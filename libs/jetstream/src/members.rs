@@ -2,19 +2,26 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use async_nats::jetstream::kv::{Entry, Operation};
 use contracts::kv::Presence;
 use contracts::streams;
 use futures::StreamExt as _;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::Nats;
 
 /// The live processes. Clones share the list.
 #[derive(Clone, Default)]
 pub struct Members {
-    seen: Arc<Mutex<HashMap<String, (Presence, Instant)>>>,
+    inner: Arc<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    seen: Mutex<HashMap<String, (Presence, Instant)>>,
+    changed: Notify,
 }
 
 impl Members {
@@ -41,28 +48,42 @@ impl Members {
     }
 
     pub(crate) fn take(&self, change: Entry) {
-        let mut seen = self.lock();
         match change.operation {
             Operation::Put => {
                 if let Ok(presence) = serde_json::from_slice(&change.value) {
-                    seen.insert(change.key, (presence, Instant::now()));
+                    self.put(change.key, presence);
                 }
             }
-            Operation::Delete | Operation::Purge => {
-                seen.remove(&change.key);
-            }
+            Operation::Delete | Operation::Purge => self.remove(&change.key),
         }
+    }
+
+    pub(crate) fn put(&self, key: String, presence: Presence) {
+        self.lock().insert(key, (presence, Instant::now()));
+        self.inner.changed.notify_one();
+    }
+
+    pub(crate) fn remove(&self, key: &str) {
+        self.lock().remove(key);
+        self.inner.changed.notify_one();
+    }
+
+    /// Wait for a change since the last call; for one caller. Expiry is none.
+    pub(crate) async fn changed(&self) {
+        self.inner.changed.notified().await;
     }
 
     /// Those that renewed their entry in time. Expiry itself sends no change, so it is seen to here.
     pub(crate) fn live(&self) -> MutexGuard<'_, HashMap<String, (Presence, Instant)>> {
-        let grace = streams::PRESENCE_TTL + Duration::from_secs(1);
         let mut seen = self.lock();
-        seen.retain(|_, (_, at)| at.elapsed() < grace);
+        seen.retain(|_, (_, at)| at.elapsed() < streams::PRESENCE_TTL);
         seen
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, (Presence, Instant)>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -92,6 +92,8 @@ pub struct ServerOptions {
     pub data: PathBuf,
     /// Client port; `None` picks a free one.
     pub port: Option<u16>,
+    /// What the configuration refers to, besides what our own environment has.
+    pub env: Vec<(String, String)>,
 }
 
 #[derive(Deserialize)]
@@ -136,6 +138,8 @@ impl Server {
             .arg(&pid)
             .arg("-l")
             .arg(&log)
+            // Passwords go here: unlike arguments, nobody else on this machine sees them.
+            .envs(options.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(stderr)

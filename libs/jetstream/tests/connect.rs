@@ -7,13 +7,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 
 fn config(url: String) -> NatsConfig {
-    NatsConfig {
-        url,
-        user: None,
-        password: None,
-        creds: None,
-        name: "test".into(),
-    }
+    NatsConfig::new(url, "test")
 }
 
 /// A server that greets with `info` and answers pings; nothing else.

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use jetstream::server::{self, Server, ServerError, ServerOptions};
+use jetstream::{Logins, NatsConfig, User};
+use runtime::Env;
 use testkit::{NatsServer, until};
 
 #[tokio::test]
@@ -17,11 +19,52 @@ async fn a_mistake_in_the_configuration_is_quoted() {
         config,
         data: data.path().join("data"),
         port: None,
+        env: Vec::new(),
     };
     match Server::start(&options).await {
         Err(ServerError::NotUp { log }) => assert!(log.contains("max_file_stoer"), "{log}"),
         Err(error) => panic!("{error}"),
         Ok(_) => panic!("it must not start"),
+    }
+}
+
+/// A server on the project's configuration, with these variables.
+async fn start_with(data: &Path, env: Vec<(String, String)>) -> Result<Server, ServerError> {
+    Server::start(&ServerOptions {
+        program: testkit::tools::find("nats-server").unwrap(),
+        config: testkit::tools::workspace().join("nats.conf"),
+        data: data.to_path_buf(),
+        port: None,
+        env,
+    })
+    .await
+}
+
+#[tokio::test]
+async fn without_a_password_it_does_not_run_open_but_names_the_variable() {
+    let data = tempfile::tempdir().unwrap();
+    let mut env = Logins::random().server_env();
+    env.retain(|(name, _)| name != "NATS_GATEWAY_PASSWORD");
+    match start_with(data.path(), env).await {
+        Err(ServerError::NotUp { log }) => {
+            assert!(log.contains("NATS_GATEWAY_PASSWORD"), "{log}");
+        }
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("it must not start"),
+    }
+}
+
+#[tokio::test]
+async fn a_password_may_be_any_text() {
+    for password in ["12345678", r#"a "b" \ $c # {d} é"#, "0x1F", "true", "[1]"] {
+        let data = tempfile::tempdir().unwrap();
+        let env = Env::from_pairs([("NATS_WORKER_PASSWORD", password)]);
+        let logins = Logins::from_env(&env);
+        let server = start_with(data.path(), logins.server_env()).await.unwrap();
+        let env = logins.login(&env.with("NATS_URL", server.url()), User::Worker);
+        let config = NatsConfig::from_env(&env, "test").unwrap();
+        jetstream::connect(&config).await.unwrap();
+        server.stop().await;
     }
 }
 
@@ -42,13 +85,9 @@ async fn what_was_stored_is_there_after_a_restart_on_the_same_port() {
 #[tokio::test]
 async fn it_ends_with_its_owner() {
     let data = tempfile::tempdir().unwrap();
-    let options = ServerOptions {
-        program: testkit::tools::find("nats-server").unwrap(),
-        config: testkit::tools::workspace().join("nats.conf"),
-        data: data.path().to_path_buf(),
-        port: None,
-    };
-    let server = Server::start(&options).await.unwrap();
+    let server = start_with(data.path(), Logins::random().server_env())
+        .await
+        .unwrap();
     let process = format!("/proc/{}", server.pid().unwrap());
     assert!(Path::new(&process).exists());
     drop(server);

@@ -4,10 +4,11 @@
 use contracts::{Event, EventBody, FileId, ImportId, Object, SourceFile};
 use time::{OffsetDateTime, UtcOffset};
 
-use crate::image::Image;
+use crate::image::{Image, ImageRow};
 use crate::import::ImportRow;
 use crate::item::{Item, fold_item, redrive_item};
 use crate::query::ProviderStatistics;
+use crate::removal::Removal;
 use crate::table::Table;
 
 /// One item's place: its import and its entry.
@@ -18,14 +19,16 @@ pub(crate) type ItemKey = (ImportId, FileId);
 pub struct State {
     pub(crate) imports: Table<ImportId, ImportRow>,
     pub(crate) items: Table<ItemKey, Item>,
-    pub(crate) images: Table<FileId, Image>,
+    pub(crate) images: Table<FileId, ImageRow>,
     pub(crate) statistics: Table<String, ProviderStatistics>,
+    /// By key: that alone is what `image.deleted` names.
+    pub(crate) removals: Table<String, Removal>,
 }
 
 impl State {
-    /// Fold one event. The same events in the same order always give the same state; an event
-    /// folded twice changes no counter.
-    pub fn apply(&mut self, event: &Event) {
+    /// Fold one event, with its sequence in the stream. The same events in the same order always
+    /// give the same state; an event folded twice changes no counter.
+    pub fn apply(&mut self, sequence: u64, event: &Event) {
         let at = to_millisecond(event.at);
         let id = &event.import_id;
         match &event.body {
@@ -38,7 +41,7 @@ impl State {
             body => {
                 self.apply_to_import(id, body, at);
                 if let EventBody::ImageImported { file, object, .. } = body {
-                    self.store_image(id, file, object, at);
+                    self.store_image(sequence, id, file, object, at);
                 }
             }
         }
@@ -61,13 +64,18 @@ impl State {
     }
 
     /// Every image, in no order.
-    pub fn images(&self) -> impl Iterator<Item = &Image> {
+    pub fn images(&self) -> impl Iterator<Item = &ImageRow> {
         self.images.rows().map(|(_, image)| image)
     }
 
     /// Statistics of every provider ever seen, in no order.
     pub fn statistics(&self) -> impl Iterator<Item = &ProviderStatistics> {
         self.statistics.rows().map(|(_, statistics)| statistics)
+    }
+
+    /// Every replaced object that is not known to be gone, in no order.
+    pub fn removals(&self) -> impl Iterator<Item = &Removal> {
+        self.removals.rows().map(|(_, removal)| removal)
     }
 
     fn touch(&mut self, id: &ImportId, at: OffsetDateTime) {
@@ -156,29 +164,38 @@ impl State {
 
     fn store_image(
         &mut self,
+        sequence: u64,
         import: &ImportId,
         file: &SourceFile,
         object: &Object,
         at: OffsetDateTime,
     ) {
         let before = self.images.get(&file.id);
-        let after = Image::imported(before, import, file, object, at);
+        let after = Image::imported(before.map(|row| &row.image), import, file, object, at);
+        let mut id = number(sequence);
         if let Some(before) = before {
-            take_from(&mut self.statistics, before);
+            id = before.id;
+            take_from(&mut self.statistics, &before.image);
+            // The same key in another bucket is left alone: the deletion would name only the key,
+            // and would take this very row with it.
+            if before.image.object_key != after.object_key {
+                let removal = Removal::of(&before.image, sequence);
+                self.removals.put(removal.key.clone(), removal);
+            }
         }
         add_to(&mut self.statistics, &after);
-        self.images.put(file.id.clone(), after);
+        self.removals.remove(&after.object_key);
+        let row = ImageRow { id, image: after };
+        self.images.put(file.id.clone(), row);
     }
 
     /// Only the object that the event names is gone: if the file was imported again meanwhile, under
     /// another key, its row stays.
     fn delete_image(&mut self, file_id: &FileId, key: &str) {
-        if let Some(image) = self
-            .images
-            .get(file_id)
-            .filter(|image| image.object_key == key)
-        {
-            take_from(&mut self.statistics, image);
+        self.removals.remove(&key.to_owned());
+        let row = self.images.get(file_id);
+        if let Some(row) = row.filter(|row| row.image.object_key == key) {
+            take_from(&mut self.statistics, &row.image);
             self.images.remove(file_id);
         }
     }
@@ -197,6 +214,11 @@ fn take_from(statistics: &mut Table<String, ProviderStatistics>, image: &Image) 
         of_provider.images = of_provider.images.saturating_sub(1);
         of_provider.bytes = of_provider.bytes.saturating_sub(image.size);
     }
+}
+
+/// SQL's integers are signed; no size, count or sequence comes near the end of their range.
+pub(crate) fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 /// The time as SQL keeps it: UTC, whole milliseconds.

@@ -47,7 +47,8 @@ pub struct Image {
 /// An image with the number the API knows it by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageRow {
-    /// Rises with each new row, and stays with the Drive file when it is imported again.
+    /// The sequence of the `image.imported` that made the row: rises with each new row, stays when
+    /// the file is imported again, and is the same however often the events are folded anew.
     pub id: i64,
     /// The image.
     pub image: Image,

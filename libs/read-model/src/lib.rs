@@ -9,6 +9,7 @@ mod image;
 mod import;
 mod item;
 mod query;
+mod removal;
 mod sqlite;
 mod table;
 
@@ -25,7 +26,8 @@ pub use query::{
     FailedItem, FailureGroup, FailureSample, Folded, ImagesQuery, ImportsQuery, MAX_PER_PAGE,
     MAX_SEARCH_CHARS, Paged, ProviderStatistics,
 };
-pub use sqlite::Sqlite;
+pub use removal::Removal;
+pub use sqlite::{Comparison, Difference, DifferenceKind, Held, Look, Rebuild, Sqlite};
 
 /// What every operation of the read model may fail with.
 pub type Result<T, E = ReadModelError> = std::result::Result<T, E>;
@@ -135,6 +137,26 @@ impl ReadModel {
     pub async fn image(&self, id: i64) -> Result<Option<ImageRow>> {
         match self {
             Self::Sqlite(store) => store.image(id).await,
+        }
+    }
+
+    /// Replaced objects whose removal is still to be asked for, the oldest first.
+    ///
+    /// # Errors
+    /// As every query.
+    pub async fn removals(&self, limit: u32) -> Result<Vec<Removal>> {
+        match self {
+            Self::Sqlite(store) => store.removals(limit).await,
+        }
+    }
+
+    /// Forget the removals that were noted at these sequences: they were asked for.
+    ///
+    /// # Errors
+    /// [`ReadModelError::ReadOnly`] on a handle that only reads; else as every query.
+    pub async fn forget_removals(&self, sequences: Vec<u64>) -> Result<()> {
+        match self {
+            Self::Sqlite(store) => store.forget_removals(sequences).await,
         }
     }
 

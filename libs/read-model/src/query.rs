@@ -146,4 +146,6 @@ pub struct Folded {
     pub events: u64,
     /// Imports that became completed, failed or cancelled.
     pub finished: Vec<crate::ImportRow>,
+    /// Objects that were replaced and are to be removed.
+    pub removals: u64,
 }

@@ -119,7 +119,9 @@ fn shuffled(mut lanes: Vec<Vec<Event>>, picks: &[Index], repeats: &[(Index, Inde
 
 fn folded<'e>(events: impl IntoIterator<Item = &'e Event>) -> State {
     let mut state = State::default();
-    events.into_iter().for_each(|event| state.apply(event));
+    (1..)
+        .zip(events)
+        .for_each(|(sequence, event)| state.apply(sequence, event));
     state
 }
 
@@ -176,8 +178,8 @@ proptest! {
         let events = shuffled(lanes(&fates, listed_twice), &picks, &repeats);
         let mut state = State::default();
         let mut before: Option<ImportRow> = None;
-        for event in &events {
-            state.apply(event);
+        for (sequence, event) in (1..).zip(&events) {
+            state.apply(sequence, event);
             let now = state.import(&import_id("one")).unwrap().clone();
             prop_assert!(now.settled() + now.retrying <= now.total);
             prop_assert_eq!(now.total, state.items().count() as u64);
@@ -217,7 +219,7 @@ proptest! {
     }
 
     #[test]
-    fn after_the_end_of_a_failed_or_cancelled_import_no_counter_moves(
+    fn after_a_failed_listing_only_what_was_listed_counts_and_after_a_cancellation_nothing(
         fates in prop::collection::vec(fate(2), 1..8),
         picks in picks(),
         end_at: Index,
@@ -235,9 +237,14 @@ proptest! {
         prop_assume!(at_end.status != ImportStatus::Completed);
         let later = essence(&folded(&events));
         prop_assert_eq!(at_end.status, later.status);
-        prop_assert_eq!(
-            (at_end.total, at_end.imported, at_end.skipped, at_end.failed, at_end.retrying),
-            (later.total, later.imported, later.skipped, later.failed, later.retrying)
-        );
+        prop_assert_eq!(at_end.total, later.total);
+        if cancelled {
+            prop_assert_eq!(
+                (at_end.imported, at_end.skipped, at_end.failed, at_end.retrying),
+                (later.imported, later.skipped, later.failed, later.retrying)
+            );
+        } else {
+            prop_assert!(later.settled() + later.retrying <= later.total);
+        }
     }
 }

@@ -6,7 +6,7 @@ mod common;
 
 use common::{
     accepted, deleted, event, failed, file_id, import_failed, import_id, imported, imported_as,
-    listed, listing_completed, object, retrying, seconds, skipped, source,
+    listed, listing_completed, object, redriven, retrying, seconds, skipped, source,
 };
 use contracts::{Cause, EventBody, ImportId};
 use read_model::fold::State;
@@ -32,8 +32,8 @@ impl Model {
     fn fold(&mut self, bodies: impl IntoIterator<Item = EventBody>) {
         for body in bodies {
             self.clock += 1;
-            self.state
-                .apply(&event(&self.id, seconds(self.clock), body));
+            let event = event(&self.id, seconds(self.clock), body);
+            self.state.apply(self.clock, &event);
         }
     }
 
@@ -271,7 +271,7 @@ fn a_file_imported_again_keeps_its_row_and_moves_its_bytes() {
     model.id = import_id("two");
     model.fold([imported_as(source("a"), moved, 1)]);
 
-    let image = model.state.images().next().unwrap();
+    let image = &model.state.images().next().unwrap().image;
     assert_eq!(image.created_at, seconds(1));
     assert_eq!(image.updated_at, seconds(2));
     assert_eq!(image.import_id, import_id("two"));
@@ -300,4 +300,33 @@ fn absurd_sizes_neither_panic_nor_wrap() {
     let model = Model::of([huge("a"), huge("b"), deleted("a", "a")]);
     assert_eq!(model.counters(), [2, 2, 0, 0, 0]);
     assert_eq!(model.import().bytes, u64::MAX);
+}
+
+#[test]
+fn a_redrive_opens_failed_entries_and_nothing_else() {
+    let mut model = Model::of([
+        accepted(),
+        listed(1, &["a", "b", "c"], &[]),
+        listing_completed(1),
+        imported("a", 1),
+        failed("b", 1, Cause::NetworkError),
+        failed("c", 1, Cause::NetworkError),
+    ]);
+    assert_eq!(model.import().status, ImportStatus::Completed);
+    model.fold([redriven(&[("a", 2), ("b", 2), ("unknown", 2)])]);
+    assert_eq!(model.counters(), [3, 1, 0, 1, 0]);
+    assert_eq!(model.import().status, ImportStatus::Processing);
+    assert_eq!(model.item("b").state, ItemState::Queued);
+
+    // An echo of the first run, the outcome of the second, and the announcement once more.
+    model.fold([failed("b", 1, Cause::NetworkError)]);
+    assert_eq!(model.counters(), [3, 1, 0, 1, 0]);
+    model.fold([imported("b", 2), redriven(&[("b", 2)])]);
+    assert_eq!(model.counters(), [3, 2, 0, 1, 0]);
+    assert_eq!(model.import().status, ImportStatus::Completed);
+
+    // A worker was faster than the announcement.
+    model.fold([failed("c", 2, Cause::NotAnImage), redriven(&[("c", 2)])]);
+    assert_eq!(model.counters(), [3, 2, 0, 1, 0]);
+    assert_eq!(model.item("c").run, 2);
 }

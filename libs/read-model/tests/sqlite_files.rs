@@ -165,3 +165,70 @@ fn several_processes_may_open_the_file_at_once() {
     }
     assert!(file_in(&folder).exists());
 }
+
+#[tokio::test]
+async fn a_file_that_is_gone_is_waited_for_and_one_put_back_is_used() {
+    let (model, folder) = model().await;
+    let one = import_id("one");
+    let path = file_in(&folder);
+    let reader = ReadModel::open_sqlite_read_only(&path);
+    fold(&model, &one, vec![imported("a", 1)]).await;
+    let backup = folder.path().join("backup");
+    let copy = format!("VACUUM INTO '{}'", backup.display());
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch(&copy)
+        .unwrap();
+    fold(&model, &one, vec![imported("b", 1)]).await;
+    assert_eq!(reader.checkpoint(PROJECTOR).await.unwrap(), 2);
+
+    for companion in ["", "-wal", "-shm"] {
+        std::fs::remove_file(format!("{}{companion}", path.display())).unwrap();
+    }
+    let next = |n| vec![(n, common::event(&one, common::seconds(n), imported("c", 1)))];
+    for _ in 0..2 {
+        let gone = model.fold(PROJECTOR, 2, next(3), 3).await.unwrap_err();
+        assert!(
+            gone.is_outage() && gone.to_string().contains("gone"),
+            "{gone}"
+        );
+    }
+    let early = reader.checkpoint(PROJECTOR).await;
+    assert!(matches!(early, Err(ReadModelError::NotReady)), "{early:?}");
+    assert!(!path.exists(), "nothing is made in its place");
+
+    std::fs::rename(&backup, &path).unwrap();
+    let older = model.fold(PROJECTOR, 2, next(3), 3).await.unwrap_err();
+    assert!(matches!(older, ReadModelError::Fenced { .. }), "{older}");
+    assert_eq!(reader.checkpoint(PROJECTOR).await.unwrap(), 1);
+    model.fold(PROJECTOR, 1, next(2), 2).await.unwrap();
+    assert_eq!(reader.import(&one).await.unwrap().unwrap().imported, 2);
+}
+
+#[tokio::test]
+async fn a_file_that_is_replaced_by_another_is_written_at_once() {
+    let (model, folder) = model().await;
+    let one = import_id("one");
+    let path = file_in(&folder);
+    fold(&model, &one, vec![imported("a", 1)]).await;
+    let (other, other_folder) = common::model().await;
+    fold(&other, &import_id("two"), vec![imported("x", 1)]).await;
+    drop(other);
+    // Its owner is gone, so that the file is whole without its companions.
+    let whole = Connection::open(file_in(&other_folder)).unwrap();
+    whole
+        .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
+        .unwrap();
+    drop(whole);
+    for companion in ["-wal", "-shm"] {
+        std::fs::remove_file(format!("{}{companion}", path.display())).unwrap();
+    }
+    std::fs::rename(file_in(&other_folder), &path).unwrap();
+
+    fold(&model, &one, vec![imported("b", 1)]).await;
+    drop(model);
+    let found = ReadModel::open_sqlite(&path).await.unwrap();
+    assert_eq!(found.checkpoint(PROJECTOR).await.unwrap(), 2);
+    let imports = found.imports(Default::default()).await.unwrap();
+    assert_eq!(imports.total, 2);
+}

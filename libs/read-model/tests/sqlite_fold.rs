@@ -7,14 +7,14 @@ mod common;
 use std::collections::{BTreeMap, HashMap};
 
 use common::{
-    PROJECTOR, accepted, deleted, event, failed, file_id, file_in, fold, import_failed, import_id,
-    imported, imported_as, listed, listing_completed, model, object, retrying, seconds, skipped,
-    source,
+    PROJECTOR, accepted, deleted, dump, event, failed, file_id, file_in, fold, import_failed,
+    import_id, imported, imported_as, listed, listing_completed, model, object, redriven, retrying,
+    seconds, skipped, source,
 };
 use contracts::{Cause, Event, EventBody};
 use proptest::prelude::*;
 use read_model::fold::State;
-use read_model::{Image, ImagesQuery, ImportStatus, ReadModel, ReadModelError};
+use read_model::{ImageRow, ImagesQuery, ImportStatus, ReadModel, ReadModelError};
 
 const IMPORTS: [&str; 2] = ["one", "two"];
 
@@ -50,7 +50,8 @@ fn any_body() -> impl Strategy<Value = EventBody> {
         4 => page,
         2 => (item.clone(), 1..3u32).prop_map(|(item, run)| skipped(&item, run)),
         3 => (item.clone(), 1..3u32, 1..4u32).prop_map(|(item, run, n)| retrying(&item, run, n)),
-        3 => (item, 1..3u32, cause).prop_map(|(item, run, cause)| failed(&item, run, cause)),
+        3 => (item.clone(), 1..3u32, cause).prop_map(|(item, run, cause)| failed(&item, run, cause)),
+        2 => (item, 2..4u32).prop_map(|(item, run)| redriven(&[(&item, run)])),
         1 => Just(accepted()),
         1 => (1..4u64).prop_map(listing_completed),
         1 => Just(EventBody::ImportPaused {}),
@@ -71,6 +72,19 @@ fn any_history() -> impl Strategy<Value = Vec<Event>> {
     })
 }
 
+/// Fold `history` in batches of these sizes.
+async fn fold_in_batches(model: &ReadModel, history: &[Event], sizes: &[usize]) {
+    let mut rest: Vec<(u64, Event)> = (1..).zip(history.iter().cloned()).collect();
+    let (mut checkpoint, mut sizes) = (0, sizes.iter().cycle());
+    while !rest.is_empty() {
+        let size = (*sizes.next().unwrap()).min(rest.len());
+        let batch: Vec<_> = rest.drain(..size).collect();
+        let to = batch.last().unwrap().0;
+        model.fold(PROJECTOR, checkpoint, batch, to).await.unwrap();
+        checkpoint = to;
+    }
+}
+
 async fn assert_equal(model: &ReadModel, state: &State) {
     for id in IMPORTS.map(import_id) {
         assert_eq!(model.import(&id).await.unwrap().as_ref(), state.import(&id));
@@ -82,14 +96,14 @@ async fn assert_equal(model: &ReadModel, state: &State) {
         expected.sort_by(|a, b| a.item_id.cmp(&b.item_id));
         assert_eq!(model.items(&id, None, 1000).await.unwrap(), expected);
     }
-    let mut stored: HashMap<_, Image> = HashMap::new();
+    let mut stored: HashMap<_, ImageRow> = HashMap::new();
     let mut all = model.all_images();
     while let Some(row) = all.next().await.unwrap() {
-        stored.insert(row.image.google_drive_id.clone(), row.image);
+        stored.insert(row.image.google_drive_id.clone(), row);
     }
     let expected: HashMap<_, _> = state
         .images()
-        .map(|image| (image.google_drive_id.clone(), image.clone()))
+        .map(|row| (row.image.google_drive_id.clone(), row.clone()))
         .collect();
     assert_eq!(stored, expected);
     let by_provider = |rows: Vec<read_model::ProviderStatistics>| -> BTreeMap<_, _> {
@@ -97,6 +111,9 @@ async fn assert_equal(model: &ReadModel, state: &State) {
             .map(|row| (row.provider, (row.images, row.bytes)))
             .collect()
     };
+    let mut removals: Vec<_> = state.removals().cloned().collect();
+    removals.sort_by_key(|removal| removal.sequence);
+    assert_eq!(model.removals(1000).await.unwrap(), removals);
     assert_eq!(
         by_provider(model.statistics().await.unwrap()),
         by_provider(state.statistics().cloned().collect())
@@ -112,20 +129,29 @@ proptest! {
         sizes in prop::collection::vec(1..20usize, 1..20),
     ) {
         let mut state = State::default();
-        history.iter().for_each(|event| state.apply(event));
+        (1..).zip(&history).for_each(|(sequence, event)| state.apply(sequence, event));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         runtime.block_on(async {
             let (model, _folder) = model().await;
-            let mut rest: Vec<(u64, Event)> = (1..).zip(history).collect();
-            let (mut checkpoint, mut sizes) = (0, sizes.into_iter().cycle());
-            while !rest.is_empty() {
-                let size = sizes.next().unwrap().min(rest.len());
-                let batch: Vec<_> = rest.drain(..size).collect();
-                let to = batch.last().unwrap().0;
-                model.fold(PROJECTOR, checkpoint, batch, to).await.unwrap();
-                checkpoint = to;
-            }
+            fold_in_batches(&model, &history, &sizes).await;
             assert_equal(&model, &state).await;
+        });
+    }
+
+    #[test]
+    fn the_tables_are_the_same_however_events_are_cut_into_batches(
+        history in any_history(),
+        cuts in prop::array::uniform2(prop::collection::vec(1..20usize, 1..10)),
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let (one, one_folder) = model().await;
+            let (other, other_folder) = model().await;
+            fold_in_batches(&one, &history, &cuts[0]).await;
+            fold_in_batches(&other, &history, &cuts[1]).await;
+            let (one, other) = (dump(&file_in(&one_folder)), dump(&file_in(&other_folder)));
+            assert_eq!(one.len(), 6, "{one:?}");
+            assert_eq!(one, other);
         });
     }
 }

@@ -73,6 +73,27 @@ impl Breaker {
         }
     }
 
+    /// Wait until the breaker is open.
+    pub async fn opened(&self) {
+        loop {
+            let changed = self.inner.changed.notified();
+            if self.is_open() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Leave to use the dependency unless it is held to be away. Does not probe: for callers who
+    /// cannot wait, beside somebody who can and does.
+    #[must_use]
+    pub fn try_admit(&self) -> Option<Permit> {
+        (!self.is_open()).then(|| Permit {
+            breaker: self.clone(),
+            probe: false,
+        })
+    }
+
     /// Wait for leave to use the dependency: at once while closed; while open, one caller at a time
     /// and no sooner than the backoff says.
     pub async fn admit(&self) -> Permit {
@@ -220,6 +241,25 @@ mod tests {
             assert!(waiter.await.is_ok());
         }
         assert!(!breaker.is_open() && health.is_ready());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_cannot_wait_is_refused_until_a_prober_was_answered() {
+        let breaker = Breaker::new("drive", Health::new("gateway"));
+        let opened = tokio::spawn({
+            let breaker = breaker.clone();
+            async move { breaker.opened().await }
+        });
+        let admitted = breaker.try_admit();
+        assert!(admitted.is_some() && !opened.is_finished());
+        if let Some(permit) = admitted {
+            permit.away("no answer");
+        }
+        assert!(opened.await.is_ok());
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(breaker.try_admit().is_none(), "it probed");
+        breaker.admit().await.answered();
+        assert!(breaker.try_admit().is_some());
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ pub mod telemetry;
 pub use breaker::Breaker;
 pub use env::{ConfigError, Env};
 pub use health::Health;
-pub use quota::Quota;
+pub use quota::{Quota, Ticket};
 pub use service::Service;
 
 /// Install the process-wide TLS provider (aws-lc-rs). Call once, first thing in `main`.

@@ -2,18 +2,27 @@
 //!
 //! Paced, a fleet uses nearly all of a quota; hitting the limit and retrying wastes a part of it.
 
+mod ledger;
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// How much may be spent ahead of the pace. The pace is lowered by as much, so that no window of
-/// 60 s ever holds more than the quota.
+use ledger::{Ledger, STEP, WINDOW};
+
+/// Seconds of the pace that may be saved up while nothing is asked for, and made good at once.
 const BURST: f64 = 0.5;
-const WINDOW: f64 = 60.0;
+/// Units of the dearest call, a download: one is saved up however small the share.
+const DEAREST: f64 = 200.0;
 /// The pace is never adapted below this part of the share.
 const FLOOR: f64 = 0.05;
+/// Part of the share by which the pace recovers in each second that calls go through. By time and
+/// not by calls: one of ten workers must not need ten times as long as a single one.
+const RECOVERY: f64 = 1.0 / 60.0;
 
 /// This process's part of the quota. Clones share it.
 #[derive(Clone)]
@@ -25,31 +34,63 @@ struct Inner {
     /// Units per minute of the whole fleet; `None` is unlimited.
     units_per_minute: Option<u32>,
     pace: Mutex<Pace>,
-    /// Fair (first come, first served): its holder is the next to spend.
-    turn: tokio::sync::Mutex<Turn>,
+    /// Fair (first come, first served): its holder is the next to pay.
+    turn: tokio::sync::Mutex<()>,
     changed: Notify,
 }
 
 struct Pace {
     /// This process's part of the whole, 0 to 1.
     share: f64,
-    /// Lowered when the other side complains, recovers in small steps.
+    /// Lowered when the other side complains, recovers with time.
     adapted: f64,
     lowered_at: Option<Instant>,
+    recovered_at: Instant,
     /// Nothing is spent before this: the other side asked for a pause.
     not_before: Option<Instant>,
     spent: u64,
+    /// Units saved up.
+    balance: f64,
+    as_of: Instant,
+    /// Units of tickets that are paid and not used.
+    reserved: u32,
+    ledger: Ledger,
 }
 
-struct Turn {
-    /// When everything spent so far is paid for.
-    paid_at: Instant,
+/// Leave for one call. Dropped unused, what was paid for it is given back.
+#[must_use]
+pub struct Ticket {
+    quota: Quota,
+    units: u32,
+    paid: bool,
+}
+
+impl Ticket {
+    /// Use it, now: the call follows at once. Waits if it is not paid yet, and while the other side
+    /// wants a pause.
+    pub async fn redeem(mut self) {
+        if self.paid {
+            self.quota.used(self.units).await;
+            self.paid = false;
+        } else {
+            self.quota.acquire(self.units).await;
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.paid {
+            self.quota.refund(self.units);
+        }
+    }
 }
 
 impl Quota {
     /// `units_per_minute` for the whole fleet; this process starts with all of it.
     #[must_use]
     pub fn new(units_per_minute: Option<u32>) -> Self {
+        let now = Instant::now();
         Self {
             inner: Arc::new(Inner {
                 units_per_minute,
@@ -57,12 +98,15 @@ impl Quota {
                     share: 1.0,
                     adapted: 1.0,
                     lowered_at: None,
+                    recovered_at: now,
                     not_before: None,
                     spent: 0,
+                    balance: 0.0,
+                    as_of: now,
+                    reserved: 0,
+                    ledger: Ledger::default(),
                 }),
-                turn: tokio::sync::Mutex::new(Turn {
-                    paid_at: Instant::now(),
-                }),
+                turn: tokio::sync::Mutex::new(()),
                 changed: Notify::new(),
             }),
         }
@@ -82,8 +126,16 @@ impl Quota {
 
     /// This process's part of the fleet's quota from now on, 0 to 1.
     pub fn set_share(&self, share: f64) {
-        self.pace().share = share.clamp(0.0, 1.0);
-        self.inner.changed.notify_one();
+        let share = share.clamp(0.0, 1.0);
+        let mut pace = self.pace();
+        if pace.share.total_cmp(&share).is_eq() {
+            return;
+        }
+        // What was allowed until now was so by the old share.
+        pace.catch_up(self.inner.units_per_minute, 0.0);
+        pace.share = share;
+        drop(pace);
+        self.inner.changed.notify_waiters();
     }
 
     /// The part in force.
@@ -94,6 +146,9 @@ impl Quota {
 
     /// The other side said it was too much: halve the pace, once for all complaints about the same
     /// second, and pause for `retry_after` if it asked for that.
+    ///
+    /// Only this process slows down. If the whole fleet is too fast, the others hear of it themselves,
+    /// in proportion to what they ask for.
     pub fn throttled(&self, retry_after: Option<Duration>) {
         let now = Instant::now();
         let mut pace = self.pace();
@@ -101,8 +156,10 @@ impl Quota {
             .lowered_at
             .is_none_or(|at| now.duration_since(at) > Duration::from_secs(1))
         {
+            pace.catch_up(self.inner.units_per_minute, 0.0);
             pace.adapted = (pace.adapted * 0.5).max(FLOOR);
             pace.lowered_at = Some(now);
+            pace.recovered_at = now;
         }
         if let Some(pause) = retry_after {
             // Never for longer than a quota window: a pause for one image's sake is that image's.
@@ -110,49 +167,92 @@ impl Quota {
             pace.not_before = Some(pace.not_before.map_or(until, |at| at.max(until)));
         }
         drop(pace);
-        self.inner.changed.notify_one();
+        self.inner.changed.notify_waiters();
     }
 
-    /// A call went through: recover a little, to the full pace after some 200 of them.
+    /// A call went through: recover a little, from half the pace to all of it in half a minute.
     pub fn accepted(&self) {
+        let now = Instant::now();
         let mut pace = self.pace();
         if pace.adapted < 1.0 {
-            pace.adapted = (pace.adapted + 0.005).min(1.0);
+            // Time in which nothing was asked proves nothing, except between two calls.
+            let proven = now.duration_since(pace.recovered_at).as_secs_f64().min(5.0);
+            pace.catch_up(self.inner.units_per_minute, 0.0);
+            pace.adapted = (pace.adapted + proven * RECOVERY).min(1.0);
         }
+        pace.recovered_at = now;
     }
 
     /// Wait until `units` may be spent, and spend them. First come, first served.
     pub async fn acquire(&self, units: u32) {
-        let Some(limit) = self.inner.units_per_minute else {
-            self.pace().spent += u64::from(units);
-            return;
-        };
-        let mut turn = self.inner.turn.lock().await;
+        let _turn = self.inner.turn.lock().await;
+        self.until(|pace, limit| pace.spend(limit, units)).await;
+    }
+
+    /// Pay for calls before there is anything to call for: wait until one can be paid, then take as
+    /// many more, up to `max`, as can be paid at once. First come, first served.
+    pub async fn reserve(&self, units: u32, max: usize) -> Vec<Ticket> {
+        let mut tickets = Vec::new();
+        let _turn = self.inner.turn.lock().await;
+        self.until(|pace, limit| {
+            while tickets.len() < max {
+                if let Err(wait) = pace.reserve(limit, units) {
+                    return if tickets.is_empty() {
+                        Err(wait)
+                    } else {
+                        Ok(())
+                    };
+                }
+                tickets.push(self.ticket(units, limit.is_some()));
+            }
+            Ok(())
+        })
+        .await;
+        tickets
+    }
+
+    /// A ticket that is paid when it is used.
+    pub fn unpaid(&self, units: u32) -> Ticket {
+        self.ticket(units, false)
+    }
+
+    fn ticket(&self, units: u32, paid: bool) -> Ticket {
+        Ticket {
+            quota: self.clone(),
+            units,
+            paid,
+        }
+    }
+
+    async fn used(&self, units: u32) {
+        self.until(|pace, limit| pace.redeem(limit, units)).await;
+        // Its place in the burst is free.
+        self.inner.changed.notify_waiters();
+    }
+
+    fn refund(&self, units: u32) {
+        let mut pace = self.pace();
+        pace.reserved = pace.reserved.saturating_sub(units);
+        pace.balance += f64::from(units);
+        drop(pace);
+        self.inner.changed.notify_waiters();
+    }
+
+    /// Try until it is done; each refusal says how long to wait, `None` until something changes.
+    async fn until(
+        &self,
+        mut attempt: impl FnMut(&mut Pace, Option<u32>) -> Result<(), Option<Duration>>,
+    ) {
         loop {
             let changed = self.inner.changed.notified();
-            let now = Instant::now();
-            let (per_second, not_before) = {
-                let pace = self.pace();
-                let full = f64::from(limit) / (WINDOW + BURST);
-                (full * pace.share * pace.adapted, pace.not_before)
-            };
-            if per_second <= 0.0 {
-                changed.await;
-                continue;
-            }
-            let price = Duration::from_secs_f64(f64::from(units) / per_second);
-            // Ahead of the pace by at most BURST; time in which nothing was asked for is lost.
-            let burst = Duration::from_secs_f64(BURST);
-            let paid_at = turn.paid_at.max(now.checked_sub(burst).unwrap_or(now));
-            let due = paid_at.max(not_before.unwrap_or(paid_at));
-            if due <= now {
-                turn.paid_at = paid_at.max(due) + price;
-                self.pace().spent += u64::from(units);
-                return;
-            }
-            tokio::select! {
-                () = changed => {}
-                () = tokio::time::sleep_until(due) => {}
+            let attempted = attempt(&mut self.pace(), self.inner.units_per_minute);
+            match attempted {
+                Ok(()) => return,
+                Err(None) => changed.await,
+                Err(Some(wait)) => tokio::select! {
+                    () = changed => {}
+                    () = tokio::time::sleep(wait) => {}
+                },
             }
         }
     }
@@ -165,100 +265,94 @@ impl Quota {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::VecDeque;
-
-    /// Spend for `minutes` with `callers` at once; the most units in any 60 s, and the total.
-    async fn spend(quota: &Quota, minutes: u64, callers: usize) -> (u64, u64) {
-        let log = Arc::new(Mutex::new(VecDeque::new()));
-        let end = Instant::now() + Duration::from_secs(60 * minutes);
-        let tasks: Vec<_> = (0..callers)
-            .map(|_| {
-                let (quota, log) = (quota.clone(), Arc::clone(&log));
-                tokio::spawn(async move {
-                    while Instant::now() < end {
-                        quota.acquire(200).await;
-                        log.lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .push_back(Instant::now());
-                    }
-                })
-            })
-            .collect();
-        for task in tasks {
-            let _ = task.await;
-        }
-        let log = log.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut window = VecDeque::new();
-        let mut most = 0;
-        for at in log.iter() {
-            window.push_back(*at);
-            while window
-                .front()
-                .is_some_and(|first| *at - *first >= Duration::from_secs(60))
-            {
-                window.pop_front();
-            }
-            most = most.max(window.len() as u64 * 200);
-        }
-        let total = log.iter().filter(|at| **at < end).count() as u64 * 200;
-        (most, total)
+impl Pace {
+    /// Units per second that the share allows.
+    fn allowed(&self, limit: u32) -> f64 {
+        f64::from(limit) * self.share / WINDOW
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn no_minute_exceeds_the_quota_and_97_percent_is_used() {
-        for callers in [1, 8, 64] {
-            let (most, total) = spend(&Quota::new(Some(60_000)), 5, callers).await;
-            assert!(
-                most <= 60_000,
-                "{most} units in 60 s with {callers} callers"
-            );
-            assert!(
-                total as f64 >= 0.97 * 300_000.0,
-                "only {total} of 300000 with {callers} callers"
-            );
-        }
+    /// Save up until now, `wanted` units at least.
+    fn catch_up(&mut self, limit: Option<u32>, wanted: f64) {
+        let now = Instant::now();
+        let Some(limit) = limit else { return };
+        let allowed = self.allowed(limit);
+        self.ledger.allow(self.as_of, now, allowed);
+        let earned = now.duration_since(self.as_of).as_secs_f64() * allowed * self.adapted;
+        // Tickets not used yet are part of the burst: they may all be used at once.
+        let most = ((allowed * BURST).max(DEAREST) - f64::from(self.reserved)).max(wanted);
+        self.balance = (self.balance + earned).min(most);
+        self.as_of = now;
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_share_binds_at_once_even_for_those_who_wait() {
-        let quota = Quota::new(Some(60_000));
-        quota.set_share(0.25);
-        let (most, total) = spend(&quota, 4, 16).await;
-        assert!(most <= 15_000, "{most}");
-        assert!(total as f64 >= 0.97 * 60_000.0, "{total}");
+    fn spend(&mut self, limit: Option<u32>, units: u32) -> Result<(), Option<Duration>> {
+        self.afford(limit, units, 0)?;
+        self.balance -= f64::from(units);
+        self.spent += u64::from(units);
+        self.ledger.spend(units);
+        Ok(())
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn complaints_lower_the_pace_and_success_restores_it() {
-        let quota = Quota::new(Some(60_000));
-        for _ in 0..50 {
-            quota.throttled(None);
+    fn reserve(&mut self, limit: Option<u32>, units: u32) -> Result<(), Option<Duration>> {
+        if limit.is_none() {
+            return Ok(());
         }
-        assert!(
-            (quota.pace().adapted - 0.5).abs() < 1e-9,
-            "many complaints of one moment count once"
-        );
-        for _ in 0..100 {
-            quota.accepted();
-        }
-        assert!((quota.pace().adapted - 1.0).abs() < 1e-9);
-        let asked = Instant::now();
-        quota.throttled(Some(Duration::from_secs(7)));
-        quota.acquire(1).await;
-        assert!(asked.elapsed() >= Duration::from_secs(7));
+        self.afford(limit, units, self.reserved)?;
+        self.balance -= f64::from(units);
+        self.reserved += units;
+        Ok(())
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn without_a_limit_nothing_waits() {
-        let quota = Quota::new(None);
-        let before = Instant::now();
-        for _ in 0..10_000 {
-            quota.acquire(200).await;
+    fn redeem(&mut self, limit: Option<u32>, units: u32) -> Result<(), Option<Duration>> {
+        self.catch_up(limit, 0.0);
+        self.ask(limit, units, 0)?;
+        self.reserved = self.reserved.saturating_sub(units);
+        self.spent += u64::from(units);
+        self.ledger.spend(units);
+        Ok(())
+    }
+
+    /// Whether `units` may be spent now, if `besides` are going to be as well.
+    fn afford(
+        &mut self,
+        limit: Option<u32>,
+        units: u32,
+        besides: u32,
+    ) -> Result<(), Option<Duration>> {
+        let Some(per_minute) = limit else {
+            return self.ask(limit, units, besides);
+        };
+        let wanted = f64::from(units);
+        // With tickets that wait to be used, none is paid beyond the burst.
+        self.catch_up(limit, if besides == 0 { wanted } else { 0.0 });
+        let missing = wanted - self.balance;
+        // A millionth of a unit: sums of fractions are never exact.
+        if missing > 1e-6 {
+            let per_second = self.allowed(per_minute) * self.adapted;
+            let wait = Duration::try_from_secs_f64(missing / per_second).ok();
+            // Never to the end of a long wait in one go: the timer's step is a millisecond, and
+            // what is due may change.
+            return Err(wait.map(|wait| wait.clamp(Duration::from_millis(1), STEP * 50)));
         }
-        assert_eq!(before.elapsed(), Duration::ZERO);
-        assert_eq!(quota.spent(), 2_000_000);
+        self.ask(limit, units, besides)
+    }
+
+    /// Whether the other side wants a pause, and whether the last minute has room.
+    fn ask(&self, limit: Option<u32>, units: u32, besides: u32) -> Result<(), Option<Duration>> {
+        let Some(limit) = limit else { return Ok(()) };
+        let now = Instant::now();
+        if let Some(pause) = self
+            .not_before
+            .and_then(|at| at.checked_duration_since(now))
+            && !pause.is_zero()
+        {
+            return Err(Some(pause));
+        }
+        let wanted = f64::from(units) + f64::from(besides);
+        // A share too small for one such call a minute saves up for longer than the ledger goes.
+        let never = self.allowed(limit) * WINDOW < wanted && self.ledger.is_unspent();
+        if never || self.ledger.room(now) + 1e-6 >= wanted {
+            return Ok(());
+        }
+        Err(Some(STEP / 2))
     }
 }

@@ -214,7 +214,7 @@ impl Store {
     }
 }
 
-/// An object under way. Memory is bounded: 8 MiB parts, at most four of them in flight.
+/// An object under way. Memory is bounded: 5 MiB parts, at most two of them in flight.
 ///
 /// Dropped before [`Upload::complete`], it is aborted in the background. After an error, or a
 /// cancelled `write`, nothing but dropping or aborting makes sense.

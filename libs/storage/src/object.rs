@@ -17,6 +17,8 @@ pub struct ObjectInfo {
     pub source_name: String,
     /// The Drive file it came from.
     pub drive_id: String,
+    /// The import that stores it.
+    pub import_id: String,
     /// MD5 of the bytes, when known. The store refuses other bytes.
     pub md5: Option<[u8; 16]>,
     /// Lower-case hex SHA-256 of the bytes, when known.
@@ -38,6 +40,8 @@ pub struct ObjectHead {
     pub source_name: String,
     /// The Drive file it came from.
     pub drive_id: String,
+    /// The import that stored it last; empty when nobody said so.
+    pub import_id: String,
 }
 
 /// A part of an object, as in the HTTP header `Range` (RFC 9110, section 14).

@@ -55,6 +55,7 @@ async fn bytes_and_metadata_come_back(store: &Store) {
             sha256: info.sha256,
             source_name: info.source_name,
             drive_id: info.drive_id,
+            import_id: info.import_id,
         };
         assert_eq!(store.head(&key).await.unwrap(), Some(expected));
         let found = store.get(&key, None).await.unwrap().unwrap();
@@ -86,8 +87,14 @@ async fn a_put_replaces(store: &Store) {
     let key = key("replaced");
     for (size, seed) in [(1000, 1), (500, 2), (0, 3), (2000, 4)] {
         let body = noise(size, seed);
-        store.put(&key, body.clone(), &info(&body)).await.unwrap();
+        let info = ObjectInfo {
+            import_id: format!("import-{seed}"),
+            ..info(&body)
+        };
+        store.put(&key, body.clone(), &info).await.unwrap();
         assert_holds(store, &key, &body).await;
+        let head = store.head(&key).await.unwrap().unwrap();
+        assert_eq!(head.import_id, info.import_id, "the last writer's");
     }
 }
 
@@ -203,7 +210,8 @@ async fn uploads_appear_when_complete(store: &Store) {
         );
         upload.complete().await.unwrap();
         assert_holds(store, &key, &body).await;
-        assert_eq!(store.head(&key).await.unwrap().unwrap().sha256, None);
+        let head = store.head(&key).await.unwrap().unwrap();
+        assert_eq!((head.sha256, head.import_id), (None, info.import_id));
     }
 }
 
@@ -307,6 +315,7 @@ fn info(body: &Bytes) -> ObjectInfo {
         content_type: "image/png".to_owned(),
         source_name: "name.png".to_owned(),
         drive_id: "1AbC_-d".to_owned(),
+        import_id: "0199-import-1".to_owned(),
         md5: Some(Md5::digest(body).into()),
         sha256: Some("ab".repeat(32)),
     }

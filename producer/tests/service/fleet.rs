@@ -9,7 +9,7 @@ use contracts::{Event, EventBody, ImportId, ImportImage, ImportRequest, Task, st
 use drive::{Auth, DriveConfig};
 use drive_sim::{Faults, Options};
 use futures::{StreamExt as _, TryStreamExt as _};
-use jetstream::Nats;
+use jetstream::{Nats, User};
 use producer::Config;
 use runtime::{Health, Service};
 use tempfile::TempDir;
@@ -49,7 +49,7 @@ impl Fleet {
     /// Settings with room for every test's images.
     pub(crate) fn config(&self) -> Config {
         Config {
-            nats: self.server.config(),
+            nats: self.server.config_of(User::Producer),
             drive: DriveConfig {
                 endpoint: self.drive.url().parse().unwrap(),
                 auth: Auth::ApiKey(drive_sim::DEFAULT_API_KEY.into()),
@@ -59,6 +59,7 @@ impl Fleet {
             database_path: self.folder.path().join("read-model.db"),
             concurrency: 8,
             window: 1_000_000,
+            queue: 1_000_000,
             grace: DEADLINE,
             health_listen: None,
         }

@@ -2,7 +2,7 @@
 
 use contracts::{Cause, EventBody, ImportId, ImportRequest};
 use drive::{Auth, DriveConfig};
-use jetstream::NatsConfig;
+use jetstream::{NatsConfig, User};
 use producer::Config;
 use serde_json::{Value, json};
 use testkit::until;
@@ -124,7 +124,10 @@ async fn a_wrong_key_fails_the_import_at_once() {
 async fn any_client_may_publish_a_request_and_name_no_import() {
     let fleet = Fleet::start().await;
     let producer = fleet.producer();
-    let client = async_nats::connect(fleet.server.url()).await.unwrap();
+    let client = jetstream::connect(&fleet.server.config_of(User::Requester))
+        .await
+        .unwrap()
+        .client;
     let request = json!({"source": {"google_drive": {"folder": "sim-n5-s256"}}, "extra": 1});
     client
         .publish("imports.requests", request.to_string().into())

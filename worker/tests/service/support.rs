@@ -13,7 +13,7 @@ use contracts::{
 use drive::{Auth, Drive, DriveConfig, Entry, FolderRef};
 use drive_sim::{DEFAULT_API_KEY, Faults, Options};
 use futures::StreamExt as _;
-use jetstream::Nats;
+use jetstream::{Nats, User};
 use prometheus::Registry;
 use runtime::backoff::RetryPolicy;
 use runtime::{Health, Service};
@@ -77,7 +77,7 @@ pub(crate) struct Running {
 impl Fixture {
     pub(crate) fn config(&self) -> Config {
         Config {
-            nats: self.server.config(),
+            nats: self.server.config_of(User::Worker),
             drive: DriveConfig {
                 endpoint: self.sim.url().parse().unwrap(),
                 auth: Auth::ApiKey(DEFAULT_API_KEY.into()),
@@ -205,7 +205,7 @@ impl Fixture {
         }
     }
 
-    async fn tasks(&self) -> PullConsumer {
+    pub(crate) async fn tasks(&self) -> PullConsumer {
         self.nats
             .context
             .get_consumer_from_stream(streams::WORKERS, streams::TASKS)
@@ -343,6 +343,14 @@ impl Running {
             .map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value())
             .sum()
     }
+}
+
+/// SIGKILL.
+pub(crate) fn kill(pid: i32) {
+    let killed = std::process::Command::new("kill")
+        .args(["-9", &pid.to_string()])
+        .status();
+    assert!(killed.unwrap().success());
 }
 
 /// Every file beneath a folder as tasks name them, shortcuts to files followed.

@@ -1,5 +1,6 @@
 -- Times are milliseconds since 1970-01-01 UTC. Sizes are bytes. States, statuses and causes are the
--- codes of the events. Every row is folded from events; nothing here exists nowhere else.
+-- codes of the events. Every row is folded from events; nothing here exists nowhere else,
+-- but that `removals` forgets what was asked for.
 
 CREATE TABLE imports (
     id                TEXT    NOT NULL PRIMARY KEY,
@@ -53,7 +54,8 @@ CREATE INDEX items_failed_by_cause ON import_items (import_id, cause, item_id, u
     WHERE state = 'failed';
 
 CREATE TABLE images (
-    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- The sequence of the event that made the row, so that folding anew gives the same number.
+    id              INTEGER PRIMARY KEY,
     google_drive_id TEXT    NOT NULL UNIQUE,
     name            TEXT    NOT NULL,
     -- `name` in lower case: LIKE itself ignores the case of ASCII letters only.
@@ -79,6 +81,17 @@ CREATE TABLE images (
 CREATE INDEX images_by_provider ON images (provider);
 CREATE INDEX images_by_import ON images (import_id);
 CREATE INDEX images_latest ON images (import_id, updated_at);
+
+-- Objects that were replaced, until their removal was asked for.
+CREATE TABLE removals (
+    object_key TEXT    NOT NULL PRIMARY KEY,
+    bucket     TEXT    NOT NULL,
+    import_id  TEXT    NOT NULL,
+    file_id    TEXT    NOT NULL,
+    sequence   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX removals_oldest ON removals (sequence);
 
 CREATE TABLE statistics (
     provider TEXT    NOT NULL PRIMARY KEY,

@@ -6,9 +6,9 @@ use contracts::{FileId, ImportId};
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::Sqlite;
-use super::rows::{Cells, STATISTICS, image, image_columns, json, statistics};
+use super::rows::{Cells, REMOVALS, STATISTICS, image, image_columns, json, removal, statistics};
 use crate::query::MAX_SEARCH_CHARS;
-use crate::{ImageRow, ImagesQuery, MAX_PER_PAGE, Paged, ProviderStatistics, Result};
+use crate::{ImageRow, ImagesQuery, MAX_PER_PAGE, Paged, ProviderStatistics, Removal, Result};
 
 pub(super) const BY_ID: &str = concat!("SELECT ", image_columns!(), " FROM images WHERE id = ?1");
 pub(super) const LATEST: &str = concat!(
@@ -68,6 +68,15 @@ impl Sqlite {
         self.readers
             .read(move |sql| page_of_images(sql, &query))
             .await
+    }
+
+    pub(crate) async fn removals(&self, limit: u32) -> Result<Vec<Removal>> {
+        let read = move |sql: &Connection| {
+            let mut oldest = sql.prepare_cached(REMOVALS)?;
+            let rows = oldest.query_map([limit.min(MAX_PER_PAGE)], removal)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        };
+        self.readers.read(read).await
     }
 
     pub(crate) async fn statistics(&self) -> Result<Vec<ProviderStatistics>> {

@@ -48,6 +48,7 @@ fn every_query_goes_through_an_index() {
         rows::ITEM,
         rows::IMAGE,
         rows::STATISTICS,
+        rows::REMOVALS,
         images::BY_ID,
         images::LATEST,
         images::BEFORE,

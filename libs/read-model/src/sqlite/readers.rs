@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
+use super::file::Opened;
 use super::schema::{open_reader, unavailable};
 use crate::Result;
 
@@ -16,7 +17,7 @@ const READERS: usize = 4;
 #[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<Opened>>,
     slots: Arc<Semaphore>,
 }
 
@@ -48,24 +49,25 @@ impl Readers {
         answer.await.map_err(unavailable)?
     }
 
-    /// A connection that has failed is not used again.
+    /// A connection that has failed, or whose file is not at its path any more, is not used again.
+    /// Connections that only read never remove a file's companions when they close.
     fn run<T>(&self, query: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let idle = self
             .idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => open_reader(&self.path)?,
+        let opened = match idle.filter(|opened| opened.is_at(&self.path)) {
+            Some(opened) => opened,
+            None => Opened::new(&self.path, open_reader)?,
         };
-        let snapshot = connection.unchecked_transaction()?;
+        let snapshot = opened.connection.unchecked_transaction()?;
         let answer = query(&snapshot)?;
         snapshot.finish()?;
         self.idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(connection);
+            .push(opened);
         Ok(answer)
     }
 }

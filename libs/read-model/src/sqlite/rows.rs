@@ -9,9 +9,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 
+pub(super) use crate::fold::number;
 use crate::item::Item;
 use crate::{
-    Image, ImageRow, ImportRow, ImportStatus, ItemState, ProviderStatistics, ReadModelError, Reason,
+    Image, ImageRow, ImportRow, ImportStatus, ItemState, ProviderStatistics, ReadModelError,
+    Reason, Removal,
 };
 
 type Read<T> = rusqlite::Result<T>;
@@ -48,6 +50,8 @@ pub(super) const IMAGE: &str = concat!(
     image_columns!(),
     " FROM images WHERE google_drive_id = ?1"
 );
+pub(super) const REMOVALS: &str = "SELECT sequence, import_id, file_id, bucket, object_key
+     FROM removals WHERE sequence > 0 ORDER BY sequence LIMIT ?1";
 pub(super) const STATISTICS: &str =
     "SELECT provider, images, bytes FROM statistics ORDER BY provider";
 
@@ -137,6 +141,17 @@ pub(super) fn statistics(row: &Row<'_>) -> Read<ProviderStatistics> {
         provider: cells.plain()?,
         images: cells.number()?,
         bytes: cells.number()?,
+    })
+}
+
+pub(super) fn removal(row: &Row<'_>) -> Read<Removal> {
+    let mut cells = Cells::of(row);
+    Ok(Removal {
+        sequence: cells.number()?,
+        import_id: cells.parsed()?,
+        file_id: cells.parsed()?,
+        bucket: cells.plain()?,
+        key: cells.plain()?,
     })
 }
 
@@ -237,11 +252,6 @@ impl<'r> Cells<'r> {
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is no state that this release writes")]
 struct UnknownCode(String);
-
-/// SQL's integers are signed; no size, count or sequence comes near the end of their range.
-pub(super) fn number(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
 
 pub(super) fn millis(at: OffsetDateTime) -> i64 {
     let millis = at.unix_timestamp_nanos().div_euclid(1_000_000);

@@ -41,12 +41,19 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection> {
     use_wal(&connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", false)?;
-    connection.pragma_update(None, "cache_size", -65_536)?; // KiB
+    connection.pragma_update(None, "cache_size", -16_384)?; // KiB
     connection.pragma_update(None, "wal_autocheckpoint", 4_000)?; // pages
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?; // bytes
     connection.set_prepared_statement_cache_capacity(32);
     connection.set_transaction_behavior(TransactionBehavior::Immediate);
     migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// [`open_writer`] for a file that need not survive a crash.
+pub(super) fn open_scratch(path: &Path) -> Result<Connection> {
+    let connection = open_writer(path)?;
+    connection.pragma_update(None, "synchronous", "OFF")?;
     Ok(connection)
 }
 
@@ -61,7 +68,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection> {
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.pragma_update(None, "cache_size", -16_384)?; // KiB
+    connection.pragma_update(None, "cache_size", -4_096)?; // KiB
     connection.set_prepared_statement_cache_capacity(32);
     refuse_newer(&connection)?;
     if found_version(&connection)? < known_version() {

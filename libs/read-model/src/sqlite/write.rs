@@ -11,7 +11,7 @@ use super::rows::{
 use super::writer::Batch;
 use crate::fold::State;
 use crate::item::Item;
-use crate::{Folded, Image, ImportRow, ReadModelError, Result};
+use crate::{Folded, ImageRow, ImportRow, ReadModelError, Removal, Result};
 
 pub(super) fn fold(connection: &mut Connection, batch: &Batch) -> Result<Folded> {
     let transaction = connection.transaction()?;
@@ -21,14 +21,14 @@ pub(super) fn fold(connection: &mut Connection, batch: &Batch) -> Result<Folded>
         .events
         .iter()
         .filter(|(sequence, _)| *sequence > batch.expected);
-    let events: Vec<&Event> = new.map(|(_, event)| event).collect();
+    let events: Vec<&(u64, Event)> = new.collect();
     let mut state = load(&transaction, &events)?;
     let finished_before: HashMap<_, _> = state
         .imports()
         .map(|import| (import.id.clone(), import.finished_at))
         .collect();
-    for event in &events {
-        state.apply(event);
+    for (sequence, event) in &events {
+        state.apply(*sequence, event);
     }
     write(&transaction, &state)?;
     transaction.commit()?;
@@ -40,6 +40,7 @@ pub(super) fn fold(connection: &mut Connection, batch: &Batch) -> Result<Folded>
     Ok(Folded {
         events: events.len() as u64,
         finished: state.imports().filter(newly_finished).cloned().collect(),
+        removals: state.removals().count() as u64,
     })
 }
 
@@ -65,9 +66,9 @@ fn move_checkpoint(transaction: &Transaction<'_>, batch: &Batch) -> Result<()> {
     Ok(())
 }
 
-fn load(transaction: &Transaction<'_>, events: &[&Event]) -> Result<State> {
+fn load(transaction: &Transaction<'_>, events: &[&(u64, Event)]) -> Result<State> {
     let mut loader = Loader::new(transaction)?;
-    for event in events {
+    for (_, event) in events {
         let id = &event.import_id;
         loader.import(id)?;
         match &event.body {
@@ -142,7 +143,7 @@ impl<'t> Loader<'t> {
 
     fn image(&mut self, file: &FileId) -> Result<()> {
         if let Some(row) = self.images.query_row([file.as_str()], image).optional()? {
-            self.state.images.load(file.clone(), row.image);
+            self.state.images.load(file.clone(), row);
         }
         Ok(())
     }
@@ -160,19 +161,14 @@ const SAVE_ITEM: &str = "INSERT OR REPLACE INTO import_items
      (import_id, item_id, file_id, state, run, attempt, name, size, cause, message, task,
       updated_at)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-/// Not REPLACE, which would give the row another id.
-const SAVE_IMAGE: &str = "INSERT INTO images
+const SAVE_IMAGE: &str = "INSERT OR REPLACE INTO images
      (google_drive_id, name, name_search, path, size, mime_type, provider, bucket, object_key, md5,
-      sha256, content_tag, width, height, modified_time, import_id, created_at, updated_at)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
-     ON CONFLICT (google_drive_id) DO UPDATE SET
-       name = excluded.name, name_search = excluded.name_search, path = excluded.path,
-       size = excluded.size, mime_type = excluded.mime_type, provider = excluded.provider,
-       bucket = excluded.bucket, object_key = excluded.object_key, md5 = excluded.md5,
-       sha256 = excluded.sha256, content_tag = excluded.content_tag, width = excluded.width,
-       height = excluded.height, modified_time = excluded.modified_time,
-       import_id = excluded.import_id, created_at = excluded.created_at,
-       updated_at = excluded.updated_at";
+      sha256, content_tag, width, height, modified_time, import_id, created_at, updated_at, id)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
+const SAVE_REMOVAL: &str = "INSERT OR REPLACE INTO removals
+     (sequence, import_id, file_id, bucket, object_key) VALUES (?1, ?2, ?3, ?4, ?5)";
+const DELETE_REMOVAL: &str = "DELETE FROM removals WHERE object_key = ?1";
+const FORGET_REMOVAL: &str = "DELETE FROM removals WHERE sequence = ?1";
 const DELETE_IMAGE: &str = "DELETE FROM images WHERE google_drive_id = ?1";
 
 fn write(transaction: &Transaction<'_>, state: &State) -> Result<()> {
@@ -198,6 +194,36 @@ fn write(transaction: &Transaction<'_>, state: &State) -> Result<()> {
             None => _ = delete.execute([file.as_str()])?,
         }
     }
+    let mut save = transaction.prepare_cached(SAVE_REMOVAL)?;
+    let mut delete = transaction.prepare_cached(DELETE_REMOVAL)?;
+    for (key, row) in state.removals.changes() {
+        match row {
+            Some(row) => save_removal(&mut save, row)?,
+            None => _ = delete.execute([key])?,
+        }
+    }
+    Ok(())
+}
+
+/// Drop the removals that were noted at these sequences.
+pub(super) fn forget_removals(connection: &mut Connection, sequences: &[u64]) -> Result<()> {
+    let transaction = connection.transaction()?;
+    let mut forget = transaction.prepare_cached(FORGET_REMOVAL)?;
+    for sequence in sequences {
+        forget.execute([number(*sequence)])?;
+    }
+    drop(forget);
+    Ok(transaction.commit()?)
+}
+
+fn save_removal(save: &mut Statement<'_>, row: &Removal) -> Result<()> {
+    save.execute(params![
+        number(row.sequence),
+        row.import_id.as_str(),
+        row.file_id.as_str(),
+        row.bucket,
+        row.key,
+    ])?;
     Ok(())
 }
 
@@ -247,7 +273,7 @@ fn save_item(save: &mut Statement<'_>, import: &ImportId, row: &Item) -> Result<
     Ok(())
 }
 
-fn save_image(save: &mut Statement<'_>, row: &Image) -> Result<()> {
+fn save_image(save: &mut Statement<'_>, ImageRow { id, image: row }: &ImageRow) -> Result<()> {
     save.execute(params![
         row.google_drive_id.as_str(),
         row.name,
@@ -267,6 +293,7 @@ fn save_image(save: &mut Statement<'_>, row: &Image) -> Result<()> {
         row.import_id.as_str(),
         millis(row.created_at),
         millis(row.updated_at),
+        id,
     ])?;
     Ok(())
 }

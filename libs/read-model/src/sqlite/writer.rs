@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::thread;
 
 use contracts::Event;
-use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 
-use super::schema::{open_writer, unavailable};
-use super::write::fold;
+use super::file::{Opener, Reopened};
+use super::schema::unavailable;
+use super::write::{fold, forget_removals};
 use crate::{Folded, ReadModelError, Result};
 
 /// What one fold is asked to do.
@@ -21,10 +21,11 @@ pub(super) struct Batch {
     pub(super) new_checkpoint: u64,
 }
 
+/// What the thread is asked to do, with where to put the answer.
 #[derive(Debug)]
-struct Order {
-    batch: Batch,
-    answer: oneshot::Sender<Result<Folded>>,
+enum Order {
+    Fold(Batch, oneshot::Sender<Result<Folded>>),
+    ForgetRemovals(Vec<u64>, oneshot::Sender<Result<()>>),
 }
 
 /// The thread ends when the last clone is dropped.
@@ -34,45 +35,47 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) async fn start(path: PathBuf) -> Result<Self> {
-        let file = path.clone();
-        let connection = spawn_blocking(move || open_writer(&file))
+    pub(super) async fn start(path: PathBuf, open: Opener) -> Result<Self> {
+        let mut connection = spawn_blocking(move || Reopened::new(path, open))
             .await
             .map_err(unavailable)??;
-        let (orders, inbox) = mpsc::channel(1);
+        let (orders, mut inbox) = mpsc::channel(1);
+        let work = move || {
+            while let Some(order) = inbox.blocking_recv() {
+                // Nobody waits any more: whoever asked will read the checkpoint.
+                match order {
+                    Order::Fold(batch, answer) => {
+                        let _ = answer.send(connection.run(|sql| fold(sql, &batch)));
+                    }
+                    Order::ForgetRemovals(sequences, answer) => {
+                        let _ = answer.send(connection.run(|sql| forget_removals(sql, &sequences)));
+                    }
+                }
+            }
+        };
         thread::Builder::new()
             .name("read-model".to_owned())
-            .spawn(move || work(&path, connection, inbox))
+            .spawn(work)
             .map_err(unavailable)?;
         Ok(Self { orders })
     }
 
     pub(super) async fn fold(&self, batch: Batch) -> Result<Folded> {
-        let (answer, folded) = oneshot::channel();
+        self.ask(|answer| Order::Fold(batch, answer)).await
+    }
+
+    pub(super) async fn forget_removals(&self, sequences: Vec<u64>) -> Result<()> {
+        self.ask(|answer| Order::ForgetRemovals(sequences, answer))
+            .await
+    }
+
+    async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<Result<T>>) -> Order) -> Result<T> {
+        let (answer, answered) = oneshot::channel();
         self.orders
-            .send(Order { batch, answer })
+            .send(order(answer))
             .await
             .map_err(|_| WriterGone)?;
-        folded.await.map_err(|_| WriterGone)?
-    }
-}
-
-fn work(path: &std::path::Path, connection: Connection, mut inbox: mpsc::Receiver<Order>) {
-    let mut open = Some(connection);
-    while let Some(Order { batch, answer }) = inbox.blocking_recv() {
-        let folded = match open.take().map_or_else(|| open_writer(path), Ok) {
-            Ok(mut connection) => {
-                let folded = fold(&mut connection, &batch);
-                // After an error other than a lost race, nothing is assumed about the connection.
-                if matches!(folded, Ok(_) | Err(ReadModelError::Fenced { .. })) {
-                    open = Some(connection);
-                }
-                folded
-            }
-            Err(error) => Err(error),
-        };
-        // Nobody waits any more: whoever asked will read the checkpoint.
-        let _ = answer.send(folded);
+        answered.await.map_err(|_| WriterGone)?
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use contracts::event::SkippedEntry;
 use contracts::{
     Cause, Event, EventBody, FileId, ImportId, ImportImage, ImportRequest, Object, Prefix,
-    SkipReason, SourceFile, Timings,
+    SkipReason, SourceFile, Timings, event::RedrivenItem,
 };
 use read_model::ReadModel;
 use tempfile::TempDir;
@@ -177,9 +177,50 @@ pub fn failed(item: &str, run: u32, cause: Cause) -> EventBody {
     }
 }
 
+pub fn redriven(items: &[(&str, u32)]) -> EventBody {
+    let item = |(item, run): &(&str, u32)| RedrivenItem {
+        item_id: file_id(item),
+        run: *run,
+    };
+    EventBody::ImportRedriven {
+        items: items.iter().map(item).collect(),
+    }
+}
+
 pub fn deleted(file: &str, key: &str) -> EventBody {
     EventBody::ImageDeleted {
         file_id: file_id(file),
         key: key.to_owned(),
     }
+}
+
+/// Every table with every row, as text, so that two databases can be compared whole.
+pub fn dump(path: &std::path::Path) -> Vec<(String, Vec<String>)> {
+    let sql = rusqlite::Connection::open(path).unwrap();
+    let names = "SELECT name FROM sqlite_schema WHERE type = 'table'
+         AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'refinery_%' ORDER BY name";
+    let mut names = sql.prepare(names).unwrap();
+    let names: Vec<String> = names
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let rows = |table: &String| -> Vec<String> {
+        let mut all = sql.prepare(&format!("SELECT * FROM {table}")).unwrap();
+        let columns = all.column_count();
+        let mut rows: Vec<String> = all
+            .query_map([], |row| {
+                let cells = (0..columns).map(|n| row.get::<_, rusqlite::types::Value>(n));
+                Ok(format!("{:?}", cells.collect::<Result<Vec<_>, _>>()?))
+            })
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        rows.sort();
+        rows
+    };
+    names
+        .iter()
+        .map(|name| (name.clone(), rows(name)))
+        .collect()
 }

@@ -9,6 +9,8 @@ pub(super) struct Sidecar {
     content_type: String,
     source_name: String,
     drive_id: String,
+    #[serde(default)]
+    import_id: String,
     size: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     md5: Option<String>,
@@ -22,6 +24,7 @@ impl Sidecar {
             content_type: info.content_type.clone(),
             source_name: info.source_name.clone(),
             drive_id: info.drive_id.clone(),
+            import_id: info.import_id.clone(),
             size,
             md5: md5.map(hex::encode),
             sha256: info.sha256.clone(),
@@ -33,12 +36,14 @@ impl Sidecar {
     }
 
     /// What to say about an object of `size` bytes, given what lies beside it. A power failure can
-    /// leave a sidecar damaged, or newer than its object; checksums are then unknown, not wrong.
+    /// leave a sidecar damaged, or newer than its object; checksums and the import are then unknown,
+    /// not wrong.
     pub(super) fn head(json: Option<&[u8]>, size: u64) -> ObjectHead {
         let sidecar = json.and_then(|json| serde_json::from_slice::<Self>(json).ok());
         let mut sidecar = sidecar.unwrap_or_default();
         if sidecar.size != size {
             (sidecar.md5, sidecar.sha256) = (None, None);
+            sidecar.import_id.clear();
         }
         if sidecar.content_type.is_empty() {
             sidecar.content_type = "application/octet-stream".to_owned();
@@ -54,6 +59,7 @@ impl Sidecar {
             sha256: sidecar.sha256,
             source_name: sidecar.source_name,
             drive_id: sidecar.drive_id,
+            import_id: sidecar.import_id,
         }
     }
 }
@@ -67,13 +73,16 @@ mod tests {
         let info = ObjectInfo {
             content_type: "image/png".to_owned(),
             sha256: Some("ab".to_owned()),
+            import_id: "i1".to_owned(),
             ..ObjectInfo::default()
         };
         let json = Sidecar::new(&info, Some([7; 16]), 10).to_json();
-        assert_eq!(Sidecar::head(Some(&json), 10).md5, Some([7; 16]));
+        let head = Sidecar::head(Some(&json), 10);
+        assert_eq!((head.md5, head.import_id.as_str()), (Some([7; 16]), "i1"));
         for (json, size) in [(Some(&json[..]), 11), (Some(&json[..5]), 10), (None, 10)] {
             let head = Sidecar::head(json, size);
             assert_eq!((head.size, head.md5, head.sha256), (size, None, None));
+            assert_eq!(head.import_id, "");
         }
     }
 }

@@ -8,11 +8,12 @@ use crate::{ObjectHead, ObjectInfo};
 
 const SOURCE_NAME: &str = "source-name";
 const DRIVE_ID: &str = "drive-id";
+const IMPORT_ID: &str = "import-id";
 const MD5: &str = "md5";
 const SHA256: &str = "sha256";
 
 /// S3 allows 2 KB of user metadata (Amazon S3 User Guide, "Working with object metadata"); the
-/// other entries need about 300 bytes.
+/// other entries need about 350 bytes.
 const LONGEST: usize = 1024;
 
 /// What may stand in a header as it is. Spaces may not: signatures collapse runs of them.
@@ -26,6 +27,7 @@ pub(super) fn encode(info: &ObjectInfo, md5: Option<[u8; 16]>) -> HashMap<String
     let mut metadata = HashMap::from([
         (SOURCE_NAME.to_owned(), encode_text(&info.source_name)),
         (DRIVE_ID.to_owned(), encode_text(&info.drive_id)),
+        (IMPORT_ID.to_owned(), encode_text(&info.import_id)),
     ]);
     if let Some(md5) = md5 {
         metadata.insert(MD5.to_owned(), hex::encode(md5));
@@ -58,6 +60,7 @@ pub(super) fn decode(
         sha256: entry(SHA256).cloned(),
         source_name: text(SOURCE_NAME),
         drive_id: text(DRIVE_ID),
+        import_id: text(IMPORT_ID),
     }
 }
 

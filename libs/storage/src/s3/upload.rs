@@ -11,10 +11,11 @@ use tokio::task::JoinSet;
 use super::{BASE64, PATIENCE, S3Store, metadata, time_for};
 use crate::{Key, ObjectInfo, StoreError};
 
-/// Bytes of a part. S3 demands at least 5 MiB of every part but the last.
-const PART: usize = 8 * 1024 * 1024;
-const IN_FLIGHT: usize = 4;
-/// Parts of one upload (Amazon S3 User Guide, "Amazon S3 multipart upload limits"): 78 GiB.
+/// Bytes of a part: the least that S3 takes of every part but the last.
+const PART: usize = 5 * 1024 * 1024;
+/// Parts on their way; together with the one being filled, 15 MiB are held.
+const IN_FLIGHT: usize = 2;
+/// Parts of one upload (Amazon S3 User Guide, "Amazon S3 multipart upload limits"): 48 GiB.
 const MOST_PARTS: i32 = 10_000;
 
 #[derive(Debug)]

@@ -1,0 +1,307 @@
+//! `POST /api/imports/{id}/cancel`, `pause`, `resume` and `retry`.
+//!
+//! Each becomes a command on NATS, which a producer carries out. Repeating one is harmless, so it is
+//! refused only where it can have no effect.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use contracts::{Action, Cause, Command, FileId, ImportId};
+use http::StatusCode;
+use http::header::{HeaderValue, LOCATION};
+use read_model::{ImportRow, ImportStatus};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::input::{self, IdempotencyKey};
+use crate::problem::{Code, Problem, Result};
+
+/// The body; all of it is optional. A misspelt `cause` must not retry everything.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    #[serde(default)]
+    cause: Option<String>,
+    #[serde(default)]
+    item_id: Option<String>,
+    #[serde(default)]
+    requested_by: Option<String>,
+}
+
+type Handled = Result<Response>;
+type Import = Path<String>;
+
+pub(crate) async fn cancel(app: State<Arc<App>>, import: Import, request: Request) -> Handled {
+    command(&app, &import, request, |wanted| {
+        whole(wanted, Action::Cancel)
+    })
+    .await
+}
+
+pub(crate) async fn pause(app: State<Arc<App>>, import: Import, request: Request) -> Handled {
+    command(&app, &import, request, |wanted| {
+        whole(wanted, Action::Pause)
+    })
+    .await
+}
+
+pub(crate) async fn resume(app: State<Arc<App>>, import: Import, request: Request) -> Handled {
+    command(&app, &import, request, |wanted| {
+        whole(wanted, Action::Resume)
+    })
+    .await
+}
+
+pub(crate) async fn retry(app: State<Arc<App>>, import: Import, request: Request) -> Handled {
+    command(&app, &import, request, wanted_retry).await
+}
+
+async fn command(
+    app: &App,
+    import: &str,
+    request: Request,
+    action: impl FnOnce(&Wanted) -> Result<Action> + Send,
+) -> Handled {
+    let import: ImportId = import.parse().map_err(|_| missing())?;
+    let (parts, body) = request.into_parts();
+    let key = IdempotencyKey::of(&parts.headers)?;
+    let body = input::read(&parts.headers, body, &app.limits).await?;
+    let wanted = parse(&body)?;
+    let action = action(&wanted)?;
+    let command = Command {
+        import_id: import,
+        action,
+        requested_by: input::requested_by(wanted.requested_by)?,
+    };
+
+    let code = command.action.code();
+    let import = command.import_id.as_str().as_bytes();
+    let key = key.map(|key| key.of_request(&[import, b"\n", code.as_bytes(), b"\n", &body]));
+    let repeated = match &key {
+        Some(key) => app.broker.commanded(key).await?,
+        None => false,
+    };
+    let matching = matching(app, &command).await;
+    if repeated {
+        return Ok(accepted(&command, matching.unwrap_or_default()));
+    }
+    let matching = matching?;
+    let row = known(app, &command).await?;
+    if let Some(row) = &row {
+        check(row, &command.action, matching)?;
+    } else if matching == Some(0) {
+        return Err(nothing_to_retry("None of its entries has failed so far."));
+    }
+    app.broker.command(&command, key.as_ref()).await?;
+    tracing::info!(import.id = %command.import_id, command = code, "command accepted");
+    Ok(accepted(&command, matching))
+}
+
+/// The row of an import that is known; `None` if no event of it is folded, or that cannot be told.
+async fn known(app: &App, command: &Command) -> Result<Option<ImportRow>> {
+    let id = &command.import_id;
+    let unknown = match app.reads.ask(app.reads.model.import(id)).await {
+        Ok(Some(row)) => return Ok(Some(row)),
+        Ok(None) => missing(),
+        Err(problem) => problem,
+    };
+    // Without NATS nothing can be commanded, so its absence is all there is to tell.
+    match app.broker.submission(id).await? {
+        Some(_) => Ok(None),
+        None => Err(unknown),
+    }
+}
+
+/// How many failed entries a retry would queue right now; `None` for other commands.
+async fn matching(app: &App, command: &Command) -> Result<Option<u64>> {
+    let Action::Retry { cause, item_id } = &command.action else {
+        return Ok(None);
+    };
+    let (id, model) = (&command.import_id, &app.reads.model);
+    let Some(item) = item_id else {
+        let groups = app.reads.ask(model.failures(id)).await?;
+        let wanted = |found: Cause| cause.is_none_or(|cause| cause == found);
+        let counts = groups.iter().filter(|group| wanted(group.cause));
+        return Ok(Some(counts.map(|group| group.count).sum()));
+    };
+    let before = before(item);
+    let found = app
+        .reads
+        .ask(model.failed_items(id, *cause, before.as_ref(), 1))
+        .await?;
+    Ok(Some(u64::from(
+        found.iter().any(|found| found.item_id == *item),
+    )))
+}
+
+/// The greatest id less than `item`: failed entries come in the order of their ids, so the first one
+/// after it is `item`, or `item` has not failed. `None` if there is no lesser id.
+fn before(item: &FileId) -> Option<FileId> {
+    // In the order of their bytes, which is SQL's.
+    const ALPHABET: &str = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
+    const LONGEST: usize = 128;
+    let (rest, last) = item.as_str().split_at(item.as_str().len() - 1);
+    let at = ALPHABET.find(last)?;
+    let before = match at.checked_sub(1) {
+        None => rest.to_owned(),
+        Some(lesser) => {
+            let lesser = format!("{rest}{}", &ALPHABET[lesser..at]);
+            format!("{lesser:z<LONGEST$}")
+        }
+    };
+    before.parse().ok()
+}
+
+/// Whether the command can have an effect, as far as the folded events tell.
+fn check(row: &ImportRow, action: &Action, matching: Option<u64>) -> Result<()> {
+    let refused = |detail: &str| Err(Problem::new(Code::NotPossible, detail));
+    match (action, row.status) {
+        (Action::Cancel, ImportStatus::Cancelled) => Ok(()),
+        (_, ImportStatus::Cancelled) => refused(
+            "This import was cancelled, which is final. Import the folder again: what is stored already is skipped.",
+        ),
+        (Action::Cancel, ImportStatus::Completed) => {
+            refused("This import is completed: there is nothing left to cancel.")
+        }
+        (Action::Pause, ImportStatus::Completed) => {
+            refused("This import is completed: there is nothing left to pause.")
+        }
+        (Action::Cancel | Action::Pause, ImportStatus::Failed) => refused(
+            "This import has failed: its folder could not be listed, so there is nothing to hold. See its status for what to do.",
+        ),
+        (Action::Retry { .. }, _) if matching == Some(0) => {
+            Err(nothing_to_retry(&why_nothing(row, action)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn why_nothing(row: &ImportRow, action: &Action) -> String {
+    let wanted = match action {
+        Action::Retry {
+            item_id: Some(item),
+            cause: None,
+        } => format!("The entry {item} of this import has not failed."),
+        Action::Retry {
+            item_id: Some(item),
+            cause: Some(cause),
+        } => format!("The entry {item} of this import has not failed with {cause}."),
+        Action::Retry {
+            cause: Some(cause), ..
+        } if row.failed > 0 => format!("No entry of this import has failed with {cause}."),
+        _ => "No entry of this import has failed.".to_owned(),
+    };
+    match (row.status, row.cause) {
+        (ImportStatus::Failed, cause) if row.failed == 0 => {
+            let advice = cause.map(Cause::advice).unwrap_or_default();
+            format!(
+                "{wanted} Its folder could not be listed, so there is nothing to retry: submit the folder again. {advice}"
+            )
+        }
+        _ => wanted,
+    }
+}
+
+fn nothing_to_retry(detail: &str) -> Problem {
+    Problem::new(Code::NothingToRetry, detail.trim_end())
+}
+
+fn missing() -> Problem {
+    Problem::not_found("import with this id")
+}
+
+fn accepted(command: &Command, matching: Option<u64>) -> Response {
+    let message = match (&command.action, matching) {
+        (Action::Cancel, _) => "The import is being cancelled; what is stored stays.".to_owned(),
+        (Action::Pause, _) => {
+            "The import is being paused; images that are on their way still arrive.".to_owned()
+        }
+        (Action::Resume, _) => "The import goes on.".to_owned(),
+        (Action::Retry { .. }, Some(1)) => "1 failed entry is being queued again.".to_owned(),
+        (Action::Retry { .. }, Some(n)) => format!("{n} failed entries are being queued again."),
+        (Action::Retry { .. }, None) => "Failed entries are being queued again.".to_owned(),
+    };
+    let status_url = format!("/api/import/status/{}", command.import_id);
+    let mut body = json!({
+        "import_id": command.import_id.as_str(),
+        "action": command.action.code(),
+        "message": message,
+        "status_url": status_url,
+    });
+    if let Some(matching) = matching {
+        body["matching"] = json!(matching);
+    }
+    let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
+    if let Ok(location) = HeaderValue::try_from(status_url) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+fn parse(body: &[u8]) -> Result<Wanted> {
+    if body.trim_ascii().is_empty() {
+        return Ok(Wanted::default());
+    }
+    // By way of an object, because serde reads structs from arrays as well.
+    let object = serde_json::from_slice::<serde_json::Map<_, _>>(body);
+    let wanted = object.and_then(|object| Wanted::deserialize(Value::Object(object)));
+    wanted.map_err(|error| {
+        Problem::new(
+            Code::InvalidRequest,
+            format!("Send no body, or JSON; a retry takes {{\"cause\": \"...\"}} or {{\"item_id\": \"...\"}}: {error}."),
+        )
+    })
+}
+
+/// Nobody who asks to cancel one entry must lose the whole import.
+fn whole(wanted: &Wanted, action: Action) -> Result<Action> {
+    for (name, given) in [("cause", &wanted.cause), ("item_id", &wanted.item_id)] {
+        if given.is_some() {
+            let rule = format!("absent: {} is about the whole import", action.code());
+            return Err(Problem::parameter(name, &rule));
+        }
+    }
+    Ok(action)
+}
+
+/// Of `cause` and `item_id`, what is given narrows the retry down.
+fn wanted_retry(wanted: &Wanted) -> Result<Action> {
+    let cause = wanted.cause.as_deref().map(|code| {
+        let cause = Cause::from_code(code);
+        let rule = "a cause of GET /api/imports/{id}/failures";
+        (cause.code() == code)
+            .then_some(cause)
+            .ok_or_else(|| Problem::parameter("cause", rule))
+    });
+    let item_id = wanted.item_id.as_deref().map(|id| {
+        let rule = "the id of an entry: 1 to 128 of A-Z, a-z, 0-9, '-' and '_'";
+        id.parse().map_err(|_| Problem::parameter("item_id", rule))
+    });
+    Ok(Action::Retry {
+        cause: cause.transpose()?,
+        item_id: item_id.transpose()?,
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    #[test]
+    fn nothing_lies_between_an_id_and_the_one_before() {
+        let before = |id: &str| super::before(&id.parse().unwrap()).map(String::from);
+        assert_eq!(
+            before("ab").unwrap(),
+            format!("a{}", "a".to_owned() + &"z".repeat(126))
+        );
+        assert_eq!(before("x-").unwrap(), "x");
+        assert_eq!(before("x0").unwrap(), format!("x-{}", "z".repeat(126)));
+        assert_eq!(before("x_").unwrap(), format!("xZ{}", "z".repeat(126)));
+        assert_eq!(before("-"), None);
+        for id in ["-", "0", "a_Z-9", "file-12", "zzz"] {
+            assert!(before(id).is_none_or(|before| *before < *id), "{id}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Tasks whose workers died. Which of the tasks that died together killed the others is found out by
+//! working on them one at a time: the rest, untouched, come again later.
+
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use contracts::{ImportImage, streams, subjects};
+use jetstream::{Delivery, PublishError, at_schedule};
+use time::OffsetDateTime;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::Worker;
+
+/// So many deaths may be those of somebody else's neighbour.
+pub(crate) const SUSPECT: i64 = 2;
+/// How long a suspect rests while another one is worked on.
+const REST: Duration = Duration::from_secs(1);
+
+/// The one place for a suspect.
+pub(crate) struct Suspects {
+    place: Semaphore,
+}
+
+/// What a task's past deaths mean for it.
+pub(crate) enum Standing<'a> {
+    /// Nothing speaks against it.
+    Clear,
+    /// It is worked on with no other suspect beside it, as long as this is held.
+    Alone(SemaphorePermit<'a>),
+    /// Another suspect is being worked on.
+    Later,
+    /// It is not touched again.
+    Hopeless,
+}
+
+impl Suspects {
+    pub(crate) fn new() -> Self {
+        Self {
+            place: Semaphore::new(1),
+        }
+    }
+
+    pub(crate) fn judge(&self, deaths: i64) -> Standing<'_> {
+        if deaths >= streams::MAX_CRASH_DELIVERIES {
+            return Standing::Hopeless;
+        }
+        if deaths < SUSPECT {
+            return Standing::Clear;
+        }
+        self.place
+            .try_acquire()
+            .map_or(Standing::Later, Standing::Alone)
+    }
+}
+
+/// How often a worker died, or fell silent, while it held this task: those of the copies before this
+/// message included.
+pub(crate) fn deaths(delivery: &Delivery) -> i64 {
+    let before: i64 = delivery
+        .headers()
+        .and_then(|headers| headers.get(streams::DEATHS))
+        .and_then(|value| value.as_str().parse().ok())
+        .unwrap_or(0);
+    before.saturating_add(delivery.delivered() - 1)
+}
+
+impl Worker {
+    /// A copy of the delivery's task that comes later and knows of its past. To wait while holding
+    /// it would not do: it would die along with the one that is worked on.
+    pub(crate) async fn put_off(
+        &self,
+        task: &ImportImage,
+        delivery: &Delivery,
+    ) -> Result<u64, PublishError> {
+        let due = OffsetDateTime::now_utc() + REST;
+        let mut headers: HeaderMap = at_schedule(due, &subjects::task(&task.import_id));
+        headers.insert(streams::DEATHS, deaths(delivery).to_string());
+        let subject = subjects::retry(&task.import_id, &task.file.item_id);
+        self.nats
+            .publish_with_headers(subject, headers, delivery.payload().clone())
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suspects_take_turns_and_the_rest_go_on() {
+        let suspects = Suspects::new();
+        assert!(matches!(suspects.judge(0), Standing::Clear));
+        let first = suspects.judge(SUSPECT);
+        assert!(matches!(first, Standing::Alone(_)));
+        assert!(matches!(suspects.judge(4), Standing::Later));
+        assert!(matches!(suspects.judge(1), Standing::Clear));
+        assert!(matches!(suspects.judge(5), Standing::Hopeless));
+        drop(first);
+        assert!(matches!(suspects.judge(4), Standing::Alone(_)));
+    }
+}
