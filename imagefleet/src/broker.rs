@@ -13,6 +13,8 @@ use runtime::{Env, Health};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::login;
+
 /// The name in health reports.
 const DEPENDENCY: &str = "nats-server";
 const CONFIG: &str = include_str!("../../nats.conf");
@@ -26,6 +28,7 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(crate) struct Broker {
     url: String,
     logins: Logins,
+    data: PathBuf,
     stop: CancellationToken,
     supervisor: JoinHandle<()>,
 }
@@ -49,18 +52,21 @@ impl Broker {
         let mut options = ServerOptions {
             program,
             config,
-            data,
+            data: data.clone(),
             port: None,
             env: logins.server_env(),
         };
         let server = Server::start(&options).await?;
         options.port = server.port();
+        login::leave(&data, server.url(), &logins)
+            .with_context(|| format!("cannot write to {}", data.display()))?;
         health.ready(DEPENDENCY);
         let (url, stop) = (server.url().to_owned(), CancellationToken::new());
         let supervisor = tokio::spawn(supervise(server, options, health, stop.clone()));
         Ok(Self {
             url,
             logins,
+            data,
             stop,
             supervisor,
         })
@@ -81,6 +87,7 @@ impl Broker {
         self.stop.cancel();
         // It panics in no case that we know of; then the server ended with it.
         let _ = self.supervisor.await;
+        login::remove(&self.data);
     }
 }
 

@@ -114,6 +114,15 @@ Examples:
   imagefleet doctor --folder https://drive.google.com/drive/folders/ID
   imagefleet doctor --json | jq '.checks[] | select(.ok | not)'")]
     Doctor(Doctor),
+    /// Fold every event anew and replace the tables by the outcome, or compare them with it
+    #[command(after_help = "\
+Works while everything runs: readers see the old tables or the new ones. Needs every event since the
+first; the database is DATABASE_PATH, else the one `imagefleet up` keeps in --data.
+
+Examples:
+  imagefleet rebuild --check        do the tables say what the events say?
+  imagefleet rebuild                make them say it")]
+    Rebuild(Rebuild),
     /// Show the settings in force; secrets are shown as ***
     Config(Config),
     /// Print a completion script
@@ -267,6 +276,22 @@ pub(crate) struct Doctor {
     /// Also list this Google Drive folder
     #[arg(long, value_name = "URL")]
     pub(crate) folder: Option<String>,
+    /// Where `imagefleet up` keeps its data
+    #[arg(long, value_name = "DIR", default_value = "./data")]
+    pub(crate) data: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rebuild {
+    /// Only compare; ends with 1 and names the first rows that differ
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Go on although the first events have expired: what they told is lost
+    #[arg(long)]
+    pub(crate) allow_expired: bool,
     /// Where `imagefleet up` keeps its data
     #[arg(long, value_name = "DIR", default_value = "./data")]
     pub(crate) data: PathBuf,

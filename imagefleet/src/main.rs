@@ -11,8 +11,10 @@ mod exit;
 mod fleet;
 mod import;
 mod imports;
+mod login;
 mod output;
 mod progress;
+mod rebuild;
 mod roles;
 mod setup;
 mod verify;
@@ -67,6 +69,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Resume(args) => control::run(&env, "resume", &args).await,
         Command::Retry(args) => control::retry(&env, &args).await,
         Command::Doctor(args) => doctor::run(&env, &args).await,
+        Command::Rebuild(args) => rebuild::run(env, &args).await,
         Command::Config(args) => config::run(&env, &args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

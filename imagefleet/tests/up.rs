@@ -283,3 +283,48 @@ async fn imports_survive_the_death_of_nats_server() {
     let ended = up.cli(&["import", "sim-n5-s1k", "--watch"]).await;
     assert_eq!(code(&ended), 0, "{}{}", stdout(&ended), stderr(&ended));
 }
+
+#[tokio::test]
+async fn tables_are_checked_and_rebuilt_while_up_runs() {
+    let up = Up::start().await;
+    let ended = up.cli(&["import", "sim-n20-s1k", "--watch"]).await;
+    assert_eq!(code(&ended), 0, "{}", stderr(&ended));
+    let data = up.data.path().to_str().unwrap();
+    let rebuild = async |more: &[&str]| {
+        let arguments = [&["rebuild", "--data", data], more].concat();
+        up.cli(&arguments).await
+    };
+
+    let equal = rebuild(&["--check"]).await;
+    assert_eq!(code(&equal), 0, "{}{}", stdout(&equal), stderr(&equal));
+    assert!(stdout(&equal).starts_with("equal: "), "{}", stdout(&equal));
+
+    let sql = rusqlite::Connection::open(up.data.path().join("imagefleet.db")).unwrap();
+    sql.execute_batch("UPDATE images SET size = 5 WHERE id = (SELECT min(id) FROM images)")
+        .unwrap();
+    let different = rebuild(&["--check"]).await;
+    assert_eq!(code(&different), 1, "{}", stderr(&different));
+    assert!(
+        stdout(&different).contains(": size is 5, must be 1000"),
+        "{}",
+        stdout(&different)
+    );
+    let different = rebuild(&["--check", "--json"]).await;
+    let report: Value = serde_json::from_str(&stdout(&different)).unwrap();
+    assert_eq!(
+        (code(&different), &report["equal"]),
+        (1, &Value::Bool(false))
+    );
+    assert_eq!(report["differences"], 1);
+    assert_eq!(report["first"][0]["table"], "images");
+    assert_eq!(report["first"][0]["column"], "size");
+
+    let rebuilt = rebuild(&["--json"]).await;
+    assert_eq!(code(&rebuilt), 0, "{}", stderr(&rebuilt));
+    let equal = rebuild(&["--check"]).await;
+    assert_eq!(code(&equal), 0, "{}{}", stdout(&equal), stderr(&equal));
+
+    // It goes on.
+    let again = up.cli(&["import", "sim-n5-s1k", "--watch"]).await;
+    assert_eq!(code(&again), 0, "{}", stderr(&again));
+}

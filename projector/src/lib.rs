@@ -7,6 +7,7 @@ mod config;
 mod events;
 mod lag;
 mod metrics;
+mod rebuild;
 mod removals;
 mod standby;
 
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub use config::Config;
 use events::Batch;
 use metrics::Metrics;
+pub use rebuild::{Options, Rebuilt, rebuild};
 
 /// The projection's checkpoint: the last event folded into the tables.
 pub const CHECKPOINT: &str = read_model::CHECKPOINT;

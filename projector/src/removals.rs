@@ -51,7 +51,11 @@ async fn ask_for_some(nats: &Nats, read_model: &ReadModel) -> anyhow::Result<u64
     if removals.is_empty() {
         return Ok(0);
     }
-    futures::stream::iter(removals.iter().map(|removal| publish(nats, removal)))
+    let publishing: Vec<_> = removals
+        .iter()
+        .map(|removal| publish(nats, removal))
+        .collect();
+    futures::stream::iter(publishing)
         .buffer_unordered(IN_FLIGHT)
         .try_collect::<()>()
         .await?;

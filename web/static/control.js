@@ -2,7 +2,7 @@
 
 import { command, randomKey } from "./api.js";
 import { $, showProblem, text } from "./dom.js";
-import { count, plural } from "./format.js";
+import { count } from "./format.js";
 
 const ASKING = { pause: "Pausing…", resume: "Resuming…", cancel: "Cancelling…", retry: "Queueing again…" };
 const BUTTONS = ["pause", "resume", "retry", "cancel"];
@@ -96,7 +96,7 @@ export function groupButton(group) {
   button.type = "button";
   button.className = "quiet retry";
   button.textContent = group.count === 1 ? "Retry this one" : `Retry these ${count(group.count)}`;
-  button.setAttribute("aria-label", `Retry ${plural(group.count, "entry", "entries")} that failed with ${group.cause}`);
+  button.setAttribute("aria-label", `${button.textContent} that failed with ${group.cause}`);
   button.addEventListener("click", () => ask("retry", { cause: group.cause }));
   return button;
 }

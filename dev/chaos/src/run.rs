@@ -16,7 +16,7 @@ use crate::expect::{self, Outcome};
 use crate::follow::{Followed, Follower};
 use crate::journal::{Broken, Journal, Violation};
 use crate::plan::{Plan, Size};
-use crate::world::{QUOTA, World};
+use crate::world::{BUCKET, QUOTA, World};
 
 /// How long one fault may overrun: those of one target wait for each other.
 const FAULTS_END: Duration = Duration::from_secs(120);
@@ -221,11 +221,9 @@ async fn gather(
     evidence.messages = evidence::messages(nats).await?;
     evidence.events = evidence::events(nats).await.context("reading the events")?;
     evidence.tables = crate::tables::Tables::read(&world.database())?;
-    let bucket = evidence::bucket(world);
-    evidence.objects = evidence::objects(&bucket)
-        .await
-        .context("reading the bucket")?;
-    evidence.uploads = evidence::uploads(&bucket).await?;
+    let bucket = format!("{}/{BUCKET}", world.weed.buckets());
+    let found = evidence::bucket(&bucket).await;
+    (evidence.objects, evidence.uploads) = found.context("reading the bucket")?;
     evidence.stray_files = evidence::stray_files(&world.data)?;
     Ok(evidence)
 }

@@ -146,14 +146,18 @@ impl World {
             .map(|(name, value)| (name.to_owned(), value))
             .into()
         };
-        let calm = settings(weed.endpoint(), nats.url().to_owned(), sim.url());
+        let calm = [
+            nats.env_of_role("setup"),
+            settings(weed.endpoint(), nats.url().to_owned(), sim.url()),
+        ]
+        .concat();
         let spoiled = settings(
             format!("http://{}", store.proxy.address()),
             format!("nats://{}", broker.proxy.address()),
             format!("http://{}", drive.proxy.address()),
         );
         run(program, &["setup"], &calm, &logs, Duration::from_secs(60)).await?;
-        let each = |_: Role| spoiled.clone();
+        let each = |role: Role| [nats.env_of_role(role.command()), spoiled.clone()].concat();
         let crew = Crew::start(program, &plan.members, each, &logs, Arc::clone(&journal))?;
         Ok(Self {
             crew,

@@ -1,6 +1,7 @@
 //! Real servers for tests: nats-server, SeaweedFS, our own binary.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod cluster;
 pub mod fleet;
 mod health;
 pub mod nats;
@@ -10,6 +11,7 @@ pub mod tools;
 pub mod wait;
 pub mod weed;
 
+pub use cluster::NatsCluster;
 pub use fleet::Fleet;
 pub use nats::NatsServer;
 pub use process::Process;

@@ -1,10 +1,13 @@
 //! A nats-server of a test's own, with the project's configuration.
 
-use std::path::PathBuf;
+use std::path::Path;
 
+use anyhow::Context as _;
 use jetstream::server::{Server, ServerOptions};
 use jetstream::topology::{self, TopologyConfig};
 use jetstream::{Logins, Nats, NatsConfig, User};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
@@ -13,7 +16,7 @@ use crate::tools;
 /// A running server on a free port. Stopped, and its data removed, on drop.
 pub struct NatsServer {
     server: Option<Server>,
-    port: u16,
+    options: ServerOptions,
     url: String,
     data: TempDir,
     logins: Logins,
@@ -25,17 +28,41 @@ impl NatsServer {
     /// # Errors
     /// When it does not come up.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_on(tempfile::tempdir()?, &tools::workspace().join("nats.conf")).await
+    }
+
+    /// Start one on the project's configuration, changed.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start_with(change: &dyn Fn(&str) -> String) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
+        let shipped = std::fs::read_to_string(tools::workspace().join("nats.conf"))?;
+        let changed = change(&shipped);
+        anyhow::ensure!(changed != shipped, "nothing was changed");
+        let config = data.path().join("nats.conf");
+        std::fs::write(&config, changed)?;
+        Self::start_on(data, &config).await
+    }
+
+    async fn start_on(data: TempDir, config: &Path) -> anyhow::Result<Self> {
         let logins = Logins::random();
-        let server = Server::start(&options(data.path().into(), None, &logins)?).await?;
+        let mut options = ServerOptions {
+            program: tools::find("nats-server")?,
+            config: config.to_path_buf(),
+            data: data.path().to_path_buf(),
+            port: None,
+            env: logins.server_env(),
+        };
+        let server = Server::start(&options).await?;
         let port = server
             .port()
             .ok_or_else(|| anyhow::anyhow!("no port in {}", server.url()))?;
-        let url = format!("nats://127.0.0.1:{port}");
+        options.port = Some(port);
         Ok(Self {
             server: Some(server),
-            port,
-            url,
+            options,
+            url: format!("nats://127.0.0.1:{port}"),
             data,
             logins,
         })
@@ -110,6 +137,33 @@ impl NatsServer {
         self.server.as_ref().and_then(Server::pid)
     }
 
+    /// Where it keeps its data.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// SIGSTOP: it keeps its connections and answers nothing.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        let pid = self.pid().context("nats-server does not run")?;
+        Ok(kill(Pid::from_raw(pid), Signal::SIGSTOP)?)
+    }
+
+    /// SIGKILL, and wait until it is gone. [`Self::restart`] starts it again.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        let pid = self.pid().context("nats-server does not run")?;
+        kill(Pid::from_raw(pid), Signal::SIGKILL)?;
+        // The shell that watches it ends with it.
+        self.stop().await;
+        Ok(())
+    }
+
     /// Stop it, keeping its data.
     pub async fn stop(&mut self) {
         if let Some(server) = self.server.take() {
@@ -123,24 +177,7 @@ impl NatsServer {
     /// When it does not come up.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         self.stop().await;
-        self.server = Some(
-            Server::start(&options(
-                self.data.path().into(),
-                Some(self.port),
-                &self.logins,
-            )?)
-            .await?,
-        );
+        self.server = Some(Server::start(&self.options).await?);
         Ok(())
     }
-}
-
-fn options(data: PathBuf, port: Option<u16>, logins: &Logins) -> anyhow::Result<ServerOptions> {
-    Ok(ServerOptions {
-        program: tools::find("nats-server")?,
-        config: tools::workspace().join("nats.conf"),
-        data,
-        port,
-        env: logins.server_env(),
-    })
 }

@@ -35,15 +35,24 @@ type Handled = Result<Response>;
 type Import = Path<String>;
 
 pub(crate) async fn cancel(app: State<Arc<App>>, import: Import, request: Request) -> Handled {
-    command(&app, &import, request, |_| Ok(Action::Cancel)).await
+    command(&app, &import, request, |wanted| {
+        whole(wanted, Action::Cancel)
+    })
+    .await
 }
 
 pub(crate) async fn pause(app: State<Arc<App>>, import: Import, request: Request) -> Handled {
-    command(&app, &import, request, |_| Ok(Action::Pause)).await
+    command(&app, &import, request, |wanted| {
+        whole(wanted, Action::Pause)
+    })
+    .await
 }
 
 pub(crate) async fn resume(app: State<Arc<App>>, import: Import, request: Request) -> Handled {
-    command(&app, &import, request, |_| Ok(Action::Resume)).await
+    command(&app, &import, request, |wanted| {
+        whole(wanted, Action::Resume)
+    })
+    .await
 }
 
 pub(crate) async fn retry(app: State<Arc<App>>, import: Import, request: Request) -> Handled {
@@ -245,6 +254,17 @@ fn parse(body: &[u8]) -> Result<Wanted> {
             format!("Send no body, or JSON; a retry takes {{\"cause\": \"...\"}} or {{\"item_id\": \"...\"}}: {error}."),
         )
     })
+}
+
+/// Nobody who asks to cancel one entry must lose the whole import.
+fn whole(wanted: &Wanted, action: Action) -> Result<Action> {
+    for (name, given) in [("cause", &wanted.cause), ("item_id", &wanted.item_id)] {
+        if given.is_some() {
+            let rule = format!("absent: {} is about the whole import", action.code());
+            return Err(Problem::parameter(name, &rule));
+        }
+    }
+    Ok(action)
 }
 
 /// Of `cause` and `item_id`, what is given narrows the retry down.

@@ -293,6 +293,23 @@ async fn a_retry_counts_what_it_queues() {
 }
 
 #[tokio::test]
+async fn one_entry_cannot_be_cancelled_and_nothing_else_is() {
+    let gateway = seeded().await;
+    for verb in ["cancel", "pause", "resume"] {
+        for body in [
+            json!({ "item_id": "file-2" }),
+            json!({ "cause": "source_gone" }),
+        ] {
+            let answer = ask(&gateway, "busy", verb, &body).await;
+            let answer = problem(answer, 400, "invalid_parameter").await;
+            let detail = answer["detail"].as_str().unwrap();
+            assert!(detail.contains("whole import"), "{detail}");
+        }
+    }
+    assert_eq!(commands(&gateway).await.len(), 0);
+}
+
+#[tokio::test]
 async fn an_import_is_known_from_its_submission_on() {
     let gateway = seeded().await;
     let post = gateway.post_import(&json!({ "folder_url": FOLDER }));

@@ -1,16 +1,25 @@
 //! Atomic batch publish (ADR-50): all messages become visible, or none.
 
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
 use async_nats::HeaderMap;
 use async_nats::header;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::response::Response;
 use bytes::Bytes;
+use runtime::backoff::Reconnect;
 
-use crate::Nats;
+use crate::lost::unless_lost;
+use crate::{Denied, Nats};
 
 /// Messages in one batch at most: a limit of the server.
 pub const MAX_MESSAGES: usize = 1000;
+
+/// A stream has 50 places for batches. The server keeps the place of a batch whose publisher died for
+/// 10 s; after this time all that were taken by such are free again.
+const PLACES_FREED: Duration = Duration::from_secs(20);
 
 /// The message whose success commits the batch: written only if its subject still ends where its
 /// writer last left it, and replacing what was there.
@@ -32,7 +41,10 @@ pub enum BatchError {
     /// The answer did not come, so it is not known whether the batch was stored. Read the
     /// checkpoint before doing anything else.
     #[error("no answer from NATS to a batch")]
-    Unknown(#[source] async_nats::RequestError),
+    Unknown(#[source] async_nats::Error),
+    /// The login may not publish it.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The connection could not take it.
     #[error("the batch could not be sent")]
     Send(#[source] async_nats::PublishError),
@@ -66,6 +78,24 @@ pub async fn publish(
     if total > MAX_MESSAGES {
         return Err(BatchError::TooLarge(total));
     }
+    let subjects: BTreeSet<String> = messages
+        .iter()
+        .map(|(subject, _)| subject.clone())
+        .chain([checkpoint.subject.clone()])
+        .collect();
+    let sending = unless_lost(&nats.client, send(nats, messages, checkpoint));
+    nats.denials
+        .unless(|denied| subjects.contains(denied), sending)
+        .await?
+        .unwrap_or_else(|lost| Err(BatchError::Unknown(Box::new(lost))))
+}
+
+async fn send(
+    nats: &Nats,
+    messages: Vec<(String, Bytes)>,
+    checkpoint: Checkpoint,
+) -> Result<u64, BatchError> {
+    let total = messages.len() + 1;
     let id = nats
         .client
         .new_inbox()
@@ -76,16 +106,7 @@ pub async fn publish(
     for (index, (subject, payload)) in messages.into_iter().enumerate() {
         let headers = batch_headers(&id, index + 1);
         if index == 0 {
-            // The server answers the first message when it opens the batch, so that a refusal is
-            // known before everything else is sent. The answer is empty when all is well.
-            let opened = nats
-                .client
-                .request_with_headers(subject, headers, payload)
-                .await
-                .map_err(BatchError::Unknown)?;
-            if !opened.payload.is_empty() {
-                answer(&opened.payload)?;
-            }
+            open(nats, subject, headers, payload).await?;
         } else {
             nats.client
                 .publish_with_headers(subject, headers, payload)
@@ -104,8 +125,40 @@ pub async fn publish(
         .client
         .request_with_headers(checkpoint.subject, headers, checkpoint.payload)
         .await
-        .map_err(BatchError::Unknown)?;
+        .map_err(|error| BatchError::Unknown(Box::new(error)))?;
     Ok(answer(&committed.payload)?.sequence)
+}
+
+/// Send the first message. The server answers it when it opens the batch, so that a refusal is known
+/// before everything else is sent. The answer is empty when all is well.
+async fn open(
+    nats: &Nats,
+    subject: String,
+    headers: HeaderMap,
+    payload: Bytes,
+) -> Result<(), BatchError> {
+    let begun = Instant::now();
+    let mut pause = Reconnect::default();
+    loop {
+        let opened = nats
+            .client
+            .request_with_headers(subject.clone(), headers.clone(), payload.clone())
+            .await
+            .map_err(|error| BatchError::Unknown(Box::new(error)))?;
+        if opened.payload.is_empty() {
+            return Ok(());
+        }
+        match answer(&opened.payload) {
+            Err(BatchError::Refused { code, .. })
+                if code == ErrorCode::ATOMIC_PUBLISH_TOO_MANY_INFLIGHT.0
+                    && begun.elapsed() < PLACES_FREED =>
+            {
+                tracing::warn!("the server has no place for another batch; waiting for one");
+                pause.wait().await;
+            }
+            answer => return answer.map(|_| ()),
+        }
+    }
 }
 
 fn batch_headers(id: &str, sequence: usize) -> HeaderMap {

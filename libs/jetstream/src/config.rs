@@ -51,6 +51,16 @@ impl NatsConfig {
         }
     }
 
+    /// How the login shows in errors: never more than its name.
+    pub(crate) fn who(&self) -> String {
+        match self.user.as_deref().or_else(|| user_in(&self.url)) {
+            Some(user) => format!("user {user}"),
+            None if self.creds.is_some() => "the login in NATS_CREDS".to_owned(),
+            None if self.nkey_file.is_some() => "the login in NATS_NKEY_FILE".to_owned(),
+            None => "us, without a login,".to_owned(),
+        }
+    }
+
     /// From the settings named at each field.
     ///
     /// # Errors

@@ -1,16 +1,17 @@
 //! Connecting, and refusing a server that lacks what we need.
 
+use std::path::Path;
 use std::time::Duration;
 
-use async_nats::jetstream;
-use async_nats::{ConnectErrorKind, Event};
+use async_nats::{ClientError, ConnectErrorKind, ConnectOptions, Event, jetstream};
 use contracts::streams;
 use runtime::Health;
 use runtime::backoff::Reconnect;
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::NatsConfig;
+use crate::denials::Denials;
+use crate::{NatsConfig, tls};
 
 /// A connection and its JetStream context. Clones share both.
 #[derive(Clone)]
@@ -19,6 +20,7 @@ pub struct Nats {
     pub client: async_nats::Client,
     /// For streams, consumers and KV.
     pub context: jetstream::Context,
+    pub(crate) denials: Denials,
 }
 
 /// Why there is no connection.
@@ -34,17 +36,41 @@ pub enum ConnectError {
         source: async_nats::ConnectError,
     },
     /// The server refuses the login.
-    #[error("NATS at {url} refuses the login; check NATS_USER and NATS_PASSWORD, or NATS_CREDS")]
+    #[error(
+        "NATS at {url} refuses {who}: the login is wrong, revoked or expired; check NATS_USER and \
+         NATS_PASSWORD, or NATS_CREDS, or NATS_NKEY_FILE"
+    )]
     Denied {
         /// Where, without credentials.
         url: String,
+        /// The login's name.
+        who: String,
         /// What happened.
         #[source]
         source: async_nats::ConnectError,
     },
-    /// The credentials file cannot be read.
-    #[error("cannot read the credentials file named by NATS_CREDS")]
-    Credentials(#[source] std::io::Error),
+    /// There is no secure connection.
+    #[error("no secure connection to NATS at {url}: {advice}")]
+    Tls {
+        /// Where, without credentials.
+        url: String,
+        /// What to do.
+        advice: &'static str,
+        /// What happened.
+        #[source]
+        source: async_nats::ConnectError,
+    },
+    /// A file cannot be read or does not hold what it should.
+    #[error("cannot read {path}, which {setting} names")]
+    File {
+        /// The setting that names it.
+        setting: &'static str,
+        /// The file.
+        path: String,
+        /// What happened.
+        #[source]
+        source: std::io::Error,
+    },
     /// The server lacks atomic batches and schedules.
     #[error(
         "nats-server {found} is too old: Imagefleet needs {}.{} or newer (atomic batch publish and \
@@ -75,15 +101,8 @@ impl ConnectError {
 /// # Errors
 /// See [`ConnectError`].
 pub async fn connect(config: &NatsConfig) -> Result<Nats, ConnectError> {
-    let mut options = match &config.creds {
-        Some(path) => async_nats::ConnectOptions::with_credentials_file(path)
-            .await
-            .map_err(ConnectError::Credentials)?,
-        None => async_nats::ConnectOptions::new(),
-    };
-    if let (Some(user), Some(password)) = (&config.user, &config.password) {
-        options = options.user_and_password(user.clone(), password.expose_secret().to_owned());
-    }
+    let options = login(config).await?;
+    let denials = Denials::new(config.who());
     let options = options
         .name(&config.name)
         .custom_inbox_prefix(&config.inbox_prefix)
@@ -96,18 +115,11 @@ pub async fn connect(config: &NatsConfig) -> Result<Nats, ConnectError> {
             Duration::from_millis(100 * 2u64.pow(attempts.min(5) as u32))
                 .min(Duration::from_secs(2))
         })
-        .event_callback(|event| async move {
-            match event {
-                Event::Connected => tracing::info!("connected to NATS"),
-                Event::Disconnected => tracing::warn!("disconnected from NATS"),
-                // A denied publish shows only here; its caller sees a time-out.
-                Event::ServerError(error) => {
-                    tracing::error!(error = %error, "NATS refused an operation")
-                }
-                Event::SlowConsumer(subscription) => {
-                    tracing::error!(subscription, "NATS drops messages for a slow subscription");
-                }
-                other => tracing::debug!(event = %other, "NATS connection event"),
+        .event_callback({
+            let denials = denials.clone();
+            move |event| {
+                take(&denials, event);
+                std::future::ready(())
             }
         });
     let servers: Vec<String> = config
@@ -116,15 +128,20 @@ pub async fn connect(config: &NatsConfig) -> Result<Nats, ConnectError> {
         .map(|url| url.trim().to_owned())
         .collect();
     let url = without_credentials(&config.url);
-    let client = options
-        .connect(servers)
-        .await
-        .map_err(|source| match source.kind() {
-            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-                ConnectError::Denied { url, source }
+    let client = options.connect(servers).await.map_err(|source| {
+        match (source.kind(), tls::advice(&source)) {
+            (ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation, _) => {
+                let who = config.who();
+                ConnectError::Denied { url, who, source }
             }
-            _ => ConnectError::Unreachable { url, source },
-        })?;
+            (_, Some(advice)) => ConnectError::Tls {
+                url,
+                advice,
+                source,
+            },
+            (_, None) => ConnectError::Unreachable { url, source },
+        }
+    })?;
     let info = client.server_info();
     if !new_enough(&info.version) {
         return Err(ConnectError::ServerTooOld {
@@ -139,7 +156,73 @@ pub async fn connect(config: &NatsConfig) -> Result<Nats, ConnectError> {
         .ack_timeout(Duration::from_secs(10))
         .max_ack_inflight(1024)
         .build(client.clone());
-    Ok(Nats { client, context })
+    Ok(Nats {
+        client,
+        context,
+        denials,
+    })
+}
+
+/// How to log in, and whom to trust.
+async fn login(config: &NatsConfig) -> Result<ConnectOptions, ConnectError> {
+    let mut options = ConnectOptions::new();
+    if let (Some(user), Some(password)) = (&config.user, &config.password) {
+        options = options.user_and_password(user.clone(), password.expose_secret().to_owned());
+    }
+    let unusable = |setting, path: &Path, source| ConnectError::File {
+        setting,
+        path: path.display().to_string(),
+        source,
+    };
+    if let Some(path) = &config.creds {
+        let text = tls::read("NATS_CREDS", path).await?;
+        options = options
+            .credentials(&text)
+            .map_err(|source| unusable("NATS_CREDS", path, source))?;
+    }
+    if let Some(path) = &config.nkey_file {
+        let text = tls::read("NATS_NKEY_FILE", path).await?;
+        let none = || std::io::Error::other("it holds no seed (a line that begins with S)");
+        let seed = tls::seed(&text).ok_or_else(|| unusable("NATS_NKEY_FILE", path, none()))?;
+        options = options.nkey(seed.to_owned());
+    }
+    if let Some(path) = &config.ca_file {
+        tls::read("NATS_CA_FILE", path).await?;
+        options = options
+            .add_root_certificates(path.clone())
+            .require_tls(true);
+    }
+    if let Some((cert, key)) = &config.identity {
+        tls::read("NATS_CERT_FILE", cert).await?;
+        tls::read("NATS_KEY_FILE", key).await?;
+        options = options
+            .add_client_certificate(cert.clone(), key.clone())
+            .require_tls(true);
+    }
+    Ok(options)
+}
+
+/// What happens to the connection, beside the calls on it.
+fn take(denials: &Denials, event: Event) {
+    match event {
+        Event::Connected => tracing::info!("connected to NATS"),
+        Event::Disconnected => tracing::warn!("disconnected from NATS"),
+        Event::ServerError(error) => match denials.hear(&error.to_string()) {
+            Some(denied) => tracing::error!(error = %denied, "NATS denies an operation"),
+            None => tracing::error!(error = %error, "NATS refused an operation"),
+        },
+        Event::SlowConsumer(subscription) => {
+            tracing::error!(subscription, "NATS drops messages for a slow subscription");
+        }
+        // Said at each try to connect again: a login may expire, or be taken away, at any time.
+        Event::ClientError(ClientError::Other(error))
+            if error.contains(&ConnectErrorKind::AuthorizationViolation.to_string()) =>
+        {
+            let denied = denials.refuse();
+            tracing::error!(error = %denied, "NATS refuses the login");
+        }
+        other => tracing::debug!(event = %other, "NATS connection event"),
+    }
 }
 
 /// Connect, waiting while nobody answers; `health` says so meanwhile. `None` when `stop` came first.
@@ -159,6 +242,7 @@ pub async fn connect_when_up(
         };
         match attempt {
             Ok(nats) => {
+                nats.show_denials(health);
                 health.ready("nats");
                 return Ok(Some(nats));
             }

@@ -1,5 +1,7 @@
 //! Publishing one message and waiting until it is stored.
 
+use std::time::Duration;
+
 use async_nats::HeaderMap;
 use async_nats::header;
 use async_nats::jetstream::context;
@@ -7,15 +9,33 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::Nats;
+use crate::lost::{connected, unless_lost};
+use crate::{Denied, Nats};
 
-/// A message that is not known to be stored.
+/// How long to wait for a connection before a message is sent.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A message that is not known to be stored. Publishing it again is safe if it has an id.
 #[derive(Debug, thiserror::Error)]
-#[error("a message for {subject} was not stored")]
-pub struct PublishError {
-    subject: String,
-    #[source]
-    source: context::PublishError,
+pub enum PublishError {
+    /// The login may not publish it.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The connection broke before the confirmation came, or there was none.
+    #[error("no connection to NATS while a message for {subject} waited to be stored")]
+    Lost {
+        /// Its subject.
+        subject: String,
+    },
+    /// The server refused it, or did not answer.
+    #[error("a message for {subject} was not stored")]
+    NotStored {
+        /// Its subject.
+        subject: String,
+        /// What happened.
+        #[source]
+        source: context::PublishError,
+    },
 }
 
 impl Nats {
@@ -45,17 +65,29 @@ impl Nats {
         headers: HeaderMap,
         payload: Bytes,
     ) -> Result<u64, PublishError> {
-        let failed = |source| PublishError {
-            subject: subject.clone(),
-            source,
+        // What is sent without a connection would be kept and sent later, when its sender has long
+        // begun to try again.
+        let connected = tokio::time::timeout(PATIENCE, connected(&self.client));
+        let publish = async {
+            let sent = self
+                .context
+                .publish_with_headers(subject.clone(), headers, payload);
+            sent.await?.await
         };
-        let ack = self
-            .context
-            .publish_with_headers(subject.clone(), headers, payload)
-            .await
-            .map_err(failed)?
-            .await
-            .map_err(failed)?;
+        let lost = || PublishError::Lost {
+            subject: subject.clone(),
+        };
+        connected.await.map_err(|_| lost())?;
+        let publish = unless_lost(&self.client, publish);
+        let answered = self.denials.unless(|denied| denied == subject, publish);
+        let ack =
+            answered
+                .await?
+                .map_err(|_| lost())?
+                .map_err(|source| PublishError::NotStored {
+                    subject: subject.clone(),
+                    source,
+                })?;
         Ok(ack.sequence)
     }
 }

@@ -11,8 +11,10 @@ use runtime::backoff::Reconnect;
 use runtime::{ConfigError, Env, Health};
 use tokio_util::sync::CancellationToken;
 
-use crate::Nats;
+use crate::{Denied, Nats};
 
+/// What setting up and verifying ask of the server.
+const API: &str = "$JS.API.>";
 /// Heartbeats are sent three times as often as this.
 const LEAST_ACK_WAIT: Duration = Duration::from_secs(1);
 
@@ -76,6 +78,9 @@ pub enum TopologyError {
     /// Something differs from what the code relies on.
     #[error("the NATS topology differs from what this release relies on:\n  {}\nrun `imagefleet setup` to correct it", .0.join("\n  "))]
     Drift(Vec<String>),
+    /// The login may not look, or not set up.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The server refuses or does not answer.
     #[error("{action} failed")]
     Server {
@@ -187,6 +192,10 @@ fn buckets_wanted(config: TopologyConfig) -> Vec<kv::Config> {
 /// # Errors
 /// When the server refuses, for instance because a stream's retention cannot be changed.
 pub async fn setup(nats: &Nats, config: TopologyConfig) -> Result<(), TopologyError> {
+    nats.unless_denied(&[API], create(nats, config)).await?
+}
+
+async fn create(nats: &Nats, config: TopologyConfig) -> Result<(), TopologyError> {
     let failed = |action: String| move |source| TopologyError::Server { action, source };
     for stream in streams_wanted(config) {
         let action = format!("creating stream {}", stream.name);
@@ -217,6 +226,10 @@ pub async fn setup(nats: &Nats, config: TopologyConfig) -> Result<(), TopologyEr
 /// # Errors
 /// [`TopologyError::Missing`] or, with every difference spelled out, [`TopologyError::Drift`].
 pub async fn verify(nats: &Nats) -> Result<(), TopologyError> {
+    nats.unless_denied(&[API], compare(nats)).await?
+}
+
+async fn compare(nats: &Nats) -> Result<(), TopologyError> {
     let config = TopologyConfig::default();
     let mut drift = Vec::new();
     for wanted in streams_wanted(config) {

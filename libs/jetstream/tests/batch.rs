@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use contracts::{FileId, ImportId, streams, subjects};
 use jetstream::batch::{self, BatchError, Checkpoint};
-use jetstream::{Nats, at_schedule};
+use jetstream::{Nats, PublishError, at_schedule};
 use std::time::Duration;
 use testkit::{NatsServer, until};
 use time::OffsetDateTime;
@@ -161,4 +161,66 @@ async fn a_batch_that_is_never_committed_leaves_nothing_and_blocks_nobody() {
     })
     .await;
     assert_eq!(count(&nats, &subjects::task(&other)).await, 3);
+}
+
+#[tokio::test]
+async fn places_held_by_dead_publishers_are_waited_for() {
+    let (_server, nats) = NatsServer::start_with_topology().await.unwrap();
+    let import = ImportId::generate();
+    let open = |n: usize| {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("Nats-Batch-Id", format!("abandoned-{n}"));
+        headers.insert("Nats-Batch-Sequence", "1");
+        let subject = subjects::task(&import);
+        nats.client
+            .request_with_headers(subject, headers, "task".into())
+    };
+    // All places a stream has, and one refusal to prove it.
+    for n in 0..50 {
+        assert!(open(n).await.unwrap().payload.is_empty());
+    }
+    let refused = open(50).await.unwrap();
+    let refused = String::from_utf8_lossy(&refused.payload);
+    assert!(refused.contains("10210"), "{refused}");
+
+    let stored = batch::publish(&nats, tasks(&import, 3), checkpoint(&import, "one", 0)).await;
+    assert_eq!(stored.unwrap(), 4);
+    assert_eq!(count(&nats, &subjects::task(&import)).await, 3);
+}
+
+#[tokio::test]
+async fn what_is_under_way_is_given_up_when_the_connection_breaks() {
+    let (mut server, nats) = NatsServer::start_with_topology().await.unwrap();
+    let import = ImportId::generate();
+    server.freeze().unwrap();
+    let mut batch = Box::pin(batch::publish(
+        &nats,
+        tasks(&import, 3),
+        checkpoint(&import, "one", 0),
+    ));
+    let mut single = Box::pin(nats.publish("imports.requests".into(), "1", "{}".into()));
+    assert!(futures::poll!(&mut batch).is_pending());
+    assert!(futures::poll!(&mut single).is_pending());
+    server.kill().await.unwrap();
+    // Not a time-out: that would have another name.
+    let (batch, single) = tokio::join!(batch, single);
+    match batch {
+        Err(BatchError::Unknown(why)) => assert!(why.to_string().contains("lost"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(
+        matches!(single, Err(PublishError::Lost { .. })),
+        "{single:?}"
+    );
+
+    server.restart().await.unwrap();
+    let again = until("it works again", Duration::from_secs(60), || async {
+        let batch = batch::publish(&nats, tasks(&import, 3), checkpoint(&import, "one", 0));
+        batch.await.ok()
+    })
+    .await;
+    assert_eq!(again, 4, "nothing of the first came through later");
+    nats.publish("imports.requests".into(), "1", "{}".into())
+        .await
+        .unwrap();
 }

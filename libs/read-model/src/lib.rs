@@ -27,7 +27,7 @@ pub use query::{
     MAX_SEARCH_CHARS, Paged, ProviderStatistics,
 };
 pub use removal::Removal;
-pub use sqlite::Sqlite;
+pub use sqlite::{Comparison, Difference, DifferenceKind, Held, Look, Rebuild, Sqlite};
 
 /// What every operation of the read model may fail with.
 pub type Result<T, E = ReadModelError> = std::result::Result<T, E>;

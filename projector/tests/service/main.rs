@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod outages;
+mod rebuild;
+mod removals;
 mod standby;
 mod support;
 mod tables;

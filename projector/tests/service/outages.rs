@@ -70,6 +70,34 @@ async fn the_database_is_locked_for_a_while() {
 }
 
 #[tokio::test]
+async fn the_database_is_removed_and_an_older_one_put_back() {
+    let it = support::start().await;
+    let projector = it.project();
+    it.publish(&import("before", 20)).await;
+    it.assert_exact().await;
+    let backup = it.folder.path().join("backup.db");
+    let copy = format!("VACUUM INTO '{}'", backup.display());
+    Connection::open(it.database())
+        .unwrap()
+        .execute_batch(&copy)
+        .unwrap();
+    it.publish(&import("after-the-backup", 20)).await;
+    it.assert_exact().await;
+
+    for companion in ["", "-wal", "-shm"] {
+        std::fs::remove_file(format!("{}{companion}", it.database().display())).unwrap();
+    }
+    it.publish(&import("while-it-is-gone", 20)).await;
+    let why = projector.waits_for("sql").await;
+    assert!(why.contains("is gone; put it back"), "{why}");
+    assert!(!it.database().exists(), "nothing is made in its place");
+    std::fs::rename(&backup, it.database()).unwrap();
+    it.assert_exact().await;
+    projector.is_ready().await;
+    projector.stop().await;
+}
+
+#[tokio::test]
 async fn the_database_cannot_be_opened_at_first() {
     let it = support::start().await;
     it.publish(&import("early", 20)).await;

@@ -163,6 +163,7 @@ impl Fixture {
             .map(|row| (row.image.google_drive_id.clone(), row.clone()))
             .collect();
         assert_eq!(images, expected);
+        assert_eq!(images.len(), expected.len());
         let mut statistics: Vec<_> = state.statistics().cloned().collect();
         statistics.sort_by(|a, b| a.provider.cmp(&b.provider));
         assert_eq!(tables.statistics().await.unwrap(), statistics);
@@ -205,11 +206,7 @@ impl Running {
 
     /// Wait until readiness says that `dependency` is waited for, and why.
     pub(crate) async fn waits_for(&self, dependency: &str) -> String {
-        until(&format!("{dependency} is waited for"), PATIENCE, || async {
-            let report = self.health.snapshot();
-            report.dependencies.get(dependency)?.why.clone()
-        })
-        .await
+        waits_for(&self.health, dependency).await
     }
 
     pub(crate) async fn is_ready(&self) {
@@ -229,6 +226,15 @@ impl Running {
             .map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value())
             .sum()
     }
+}
+
+/// Wait until `health` says that `dependency` is waited for, and why.
+pub(crate) async fn waits_for(health: &Health, dependency: &str) -> String {
+    until(&format!("{dependency} is waited for"), PATIENCE, || async {
+        let report = health.snapshot();
+        report.dependencies.get(dependency)?.why.clone()
+    })
+    .await
 }
 
 /// The events of one import of `images` images whose ids begin with `name`: of every kind, some of
@@ -290,6 +296,19 @@ pub(crate) fn import(name: &str, images: usize) -> Vec<Event> {
         .into_iter()
         .map(|body| Event::now(id.clone(), body))
         .collect()
+}
+
+/// Of `images` files that every import has, version `version`: each import stores other objects.
+pub(crate) fn changed(name: &str, images: usize, version: u32) -> Vec<Event> {
+    let id: ImportId = name.parse().unwrap();
+    let one = |n: usize| {
+        let mut body = imported(file("file", n));
+        if let EventBody::ImageImported { object, .. } = &mut body {
+            object.key = format!("file-{n}-v{version}.jpg");
+        }
+        Event::now(id.clone(), body)
+    };
+    (0..images).map(one).collect()
 }
 
 fn file(name: &str, n: usize) -> SourceFile {

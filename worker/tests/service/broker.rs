@@ -18,6 +18,15 @@ async fn nats_goes_away_and_returns() {
 }
 
 #[tokio::test]
+async fn nats_is_killed_and_returns() {
+    let (mut it, files, worker) = in_the_middle().await;
+    support::kill(it.server.pid().unwrap());
+    worker.waits_for("nats").await;
+    it.server.restart().await.unwrap();
+    all_imported(&it, &files, worker).await;
+}
+
+#[tokio::test]
 async fn nats_is_not_there_at_the_start() {
     let mut it = support::start(Faults::default()).await;
     let files = it.listed("sim-n2-s4k").await;

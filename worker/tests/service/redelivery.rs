@@ -1,9 +1,14 @@
 //! A task that comes again.
 
-use contracts::{Cause, EventBody};
+use std::time::Duration;
+
+use contracts::{Cause, EventBody, ImportId};
 use drive_sim::Faults;
 
-use crate::support::{self, Running};
+use futures::StreamExt as _;
+use jetstream::topology::{self, TopologyConfig};
+
+use crate::support::{self, PATIENCE, Running};
 
 #[tokio::test]
 async fn what_is_stored_already_is_not_downloaded_again() {
@@ -78,6 +83,68 @@ async fn a_task_that_killed_five_workers_is_not_touched_again() {
     assert_eq!((cause, &task.file), (Cause::WorkerCrashed, &file));
     it.all_done().await;
     assert_eq!(it.downloads(&file.id), 0);
+}
+
+/// Nothing is handed back here: each worker simply is no more.
+#[tokio::test]
+async fn five_workers_that_die_without_a_word_are_enough() {
+    let it = support::start(Faults::default()).await;
+    let config = TopologyConfig {
+        ack_wait: Duration::from_secs(1),
+        ..TopologyConfig::default()
+    };
+    topology::setup(&it.nats, config).await.unwrap();
+    let file = it.listed("sim-n1-s4k").await.remove(0);
+    it.publish(it.task(file.clone())).await;
+    let consumer = it.tasks().await;
+    for time in 1..=5 {
+        let mut batch = consumer
+            .batch()
+            .max_messages(1)
+            .expires(PATIENCE)
+            .messages()
+            .await
+            .unwrap();
+        let message = batch.next().await.unwrap().unwrap();
+        assert_eq!(message.info().unwrap().delivered, time);
+    }
+    let _worker = it.work();
+    let (cause, task) = it
+        .event("it fails", |body| match body {
+            EventBody::ImageFailed { cause, task, .. } => Some((*cause, task.clone())),
+            _ => None,
+        })
+        .await;
+    assert_eq!((cause, &task.file), (Cause::WorkerCrashed, &file));
+    it.all_done().await;
+    assert_eq!(it.downloads(&file.id), 0);
+    assert_eq!(it.objects().await.len(), 0);
+}
+
+#[tokio::test]
+async fn what_another_import_stored_is_stored_again_under_our_name() {
+    let it = support::start(Faults::default()).await;
+    let file = it.listed("sim-n1-s4k").await.remove(0);
+    let mut other = it.task(file.clone());
+    other.import_id = ImportId::generate();
+    let worker = it.work();
+    it.publish(other.clone()).await;
+    it.all_done().await;
+    worker.stop().await;
+    let key = it.objects().await.into_keys().next().unwrap();
+    let writer = || async {
+        let head = it.store.head(&key.parse().unwrap()).await.unwrap();
+        head.unwrap().import_id
+    };
+    assert_eq!(writer().await, other.import_id.as_str());
+
+    it.publish(it.task(file.clone())).await;
+    it.crash(1).await;
+    let worker = it.work();
+    it.all_done().await;
+    assert_eq!(writer().await, it.import.as_str());
+    assert_eq!(it.downloads(&file.id), 2, "it was not ours to rely on");
+    worker.stop().await;
 }
 
 #[tokio::test]

@@ -205,7 +205,7 @@ impl Fixture {
         }
     }
 
-    async fn tasks(&self) -> PullConsumer {
+    pub(crate) async fn tasks(&self) -> PullConsumer {
         self.nats
             .context
             .get_consumer_from_stream(streams::WORKERS, streams::TASKS)
@@ -343,6 +343,14 @@ impl Running {
             .map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value())
             .sum()
     }
+}
+
+/// SIGKILL.
+pub(crate) fn kill(pid: i32) {
+    let killed = std::process::Command::new("kill")
+        .args(["-9", &pid.to_string()])
+        .status();
+    assert!(killed.unwrap().success());
 }
 
 /// Every file beneath a folder as tasks name them, shortcuts to files followed.

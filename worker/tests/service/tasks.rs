@@ -1,6 +1,6 @@
 //! Tasks that are no image: deletions, and what nobody can read.
 
-use contracts::{Cause, DeleteObject, EventBody, Task};
+use contracts::{Cause, DeleteObject, EventBody, ImportId, Task};
 use drive_sim::Faults;
 
 use crate::support;
@@ -103,6 +103,37 @@ async fn an_object_elsewhere_stays_but_its_row_goes() {
         .await;
     }
     assert_eq!(it.objects().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_replaced_object_goes_only_if_nobody_stored_it_again() {
+    let it = support::start(Faults::default()).await;
+    let files = it.listed("sim-n1-s4k").await;
+    it.publish_all(files.clone()).await;
+    let worker = it.work();
+    it.assert_imported(&files, 1).await;
+    let key = it.objects().await.into_keys().next().unwrap();
+    let delete = |writer: &ImportId| DeleteObject {
+        import_id: it.import.clone(),
+        file_id: files[0].id.clone(),
+        bucket: it.bucket().display().to_string(),
+        key: key.clone(),
+        written_by: Some(writer.clone()),
+    };
+    let deletions = || async {
+        let events = it.events().await;
+        let deleted = |body: &EventBody| matches!(body, EventBody::ImageDeleted { .. });
+        events.iter().filter(|event| deleted(&event.body)).count()
+    };
+    for (writer, objects, told) in [(ImportId::generate(), 1, 0), (it.import.clone(), 0, 1)] {
+        let task = Task::DeleteObject(delete(&writer));
+        it.publish_raw(writer.as_str(), contracts::encode(&task).unwrap())
+            .await;
+        it.all_done().await;
+        assert_eq!(it.objects().await.len(), objects);
+        assert_eq!(deletions().await, told);
+    }
+    worker.stop().await;
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ impl Fleet {
         role: &str,
         env: &[(&str, String)],
     ) -> anyhow::Result<Process> {
-        let mut all = self.env.clone();
+        let mut all = [self.nats.env_of_role(role), self.env.clone()].concat();
         all.extend(
             env.iter()
                 .map(|(name, value)| ((*name).to_owned(), value.clone())),

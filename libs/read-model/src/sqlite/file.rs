@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use super::schema::{open_writer, unavailable};
+use super::schema::unavailable;
 use crate::{ReadModelError, Result};
 
 /// Which file it is, whatever its name.
@@ -39,7 +39,7 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    pub(super) fn new(path: &Path, open: impl FnOnce(&Path) -> Result<Connection>) -> Result<Self> {
+    pub(super) fn new(path: &Path, open: Opener) -> Result<Self> {
         let connection = open(path)?;
         let identity = Identity::at(path).map_err(unavailable)?;
         Ok(Self {
@@ -65,18 +65,22 @@ impl Opened {
     }
 }
 
+/// How a connection is opened.
+pub(super) type Opener = fn(&Path) -> Result<Connection>;
+
 /// The writing connection, opened again after every error that may concern it.
 #[derive(Debug)]
 pub(super) struct Reopened {
     path: PathBuf,
+    opener: Opener,
     open: Option<Opened>,
 }
 
 impl Reopened {
     /// Makes the file if it is not there.
-    pub(super) fn new(path: PathBuf) -> Result<Self> {
-        let open = Some(Opened::new(&path, open_writer)?);
-        Ok(Self { path, open })
+    pub(super) fn new(path: PathBuf, opener: Opener) -> Result<Self> {
+        let open = Some(Opened::new(&path, opener)?);
+        Ok(Self { path, opener, open })
     }
 
     /// Run `work`. While the file is gone this is an outage: a new one in its place would show
@@ -91,7 +95,7 @@ impl Reopened {
                 if !self.path.try_exists().map_err(unavailable)? {
                     return Err(unavailable(Gone(self.path.clone())));
                 }
-                Opened::new(&self.path, open_writer)?
+                Opened::new(&self.path, self.opener)?
             }
         };
         let done = work(&mut opened.connection);

@@ -1,9 +1,11 @@
 //! The read model in one `SQLite` file: WAL, one writer on a thread of its own, a few readers.
 
+mod compare;
 mod file;
 mod images;
 mod imports;
 mod readers;
+mod rebuild;
 mod rows;
 mod schema;
 mod write;
@@ -19,7 +21,10 @@ use std::time::Duration;
 use contracts::Event;
 
 use crate::{Folded, ReadModelError, Result};
+pub use compare::{Comparison, Difference, DifferenceKind};
 use readers::Readers;
+pub use rebuild::{Held, Look, Rebuild};
+use schema::{open_scratch, open_writer};
 use writer::{Batch, Writer};
 
 /// How long a statement waits for another connection's lock.
@@ -34,10 +39,17 @@ pub struct Sqlite {
 
 impl Sqlite {
     pub(crate) async fn open(path: &Path) -> Result<Self> {
-        let writer = Writer::start(path.to_owned()).await?;
         Ok(Self {
             readers: Readers::new(path),
-            writer: Some(writer),
+            writer: Some(Writer::start(path.to_owned(), open_writer).await?),
+        })
+    }
+
+    /// A file that is thrown away if anything goes wrong, and so need not survive it.
+    async fn scratch(path: &Path) -> Result<Self> {
+        Ok(Self {
+            readers: Readers::new(path),
+            writer: Some(Writer::start(path.to_owned(), open_scratch).await?),
         })
     }
 

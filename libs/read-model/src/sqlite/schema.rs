@@ -50,6 +50,13 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
+/// [`open_writer`] for a file that need not survive a crash.
+pub(super) fn open_scratch(path: &Path) -> Result<Connection> {
+    let connection = open_writer(path)?;
+    connection.pragma_update(None, "synchronous", "OFF")?;
+    Ok(connection)
+}
+
 /// Open the file for reading; [`ReadModelError::NotReady`] while its tables are absent or those of
 /// an older release.
 pub(super) fn open_reader(path: &Path) -> Result<Connection> {

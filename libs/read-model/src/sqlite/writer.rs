@@ -7,7 +7,7 @@ use contracts::Event;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 
-use super::file::Reopened;
+use super::file::{Opener, Reopened};
 use super::schema::unavailable;
 use super::write::{fold, forget_removals};
 use crate::{Folded, ReadModelError, Result};
@@ -35,8 +35,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) async fn start(path: PathBuf) -> Result<Self> {
-        let mut connection = spawn_blocking(move || Reopened::new(path))
+    pub(super) async fn start(path: PathBuf, open: Opener) -> Result<Self> {
+        let mut connection = spawn_blocking(move || Reopened::new(path, open))
             .await
             .map_err(unavailable)??;
         let (orders, mut inbox) = mpsc::channel(1);
