@@ -12,7 +12,6 @@ use jetstream::Nats;
 use serde_json::Value;
 
 use crate::expect::{Content, Entry};
-use crate::plan::Course;
 use crate::tables::Tables;
 
 /// Where the store keeps the parts of unfinished uploads.
@@ -37,8 +36,8 @@ pub struct Evidence {
     pub messages: BTreeMap<String, usize>,
     /// What lies in SQLite.
     pub tables: Tables,
-    /// What happened.
-    pub events: Vec<Event>,
+    /// What happened, each event with its place in the stream.
+    pub events: Vec<(u64, Event)>,
     /// Downloads by file, as Drive counted them.
     pub downloads: BTreeMap<String, u64>,
     /// What the rebuilt tables differ in from the live ones, if that was asked.
@@ -50,10 +49,10 @@ pub struct Evidence {
 pub struct Expected {
     /// Its id.
     pub job: String,
-    /// What was done to it.
-    pub course: Course,
     /// Commands that were accepted.
     pub commanded: Vec<&'static str>,
+    /// The last status that its requester saw.
+    pub seen: Value,
     /// Every entry of its folder, by the entry's id.
     pub entries: BTreeMap<String, Entry>,
 }
@@ -62,7 +61,7 @@ pub struct Expected {
 ///
 /// # Errors
 /// When the stream cannot be read.
-pub async fn events(nats: &Nats) -> anyhow::Result<Vec<Event>> {
+pub async fn events(nats: &Nats) -> anyhow::Result<Vec<(u64, Event)>> {
     let stream = nats.context.get_stream(streams::EVENTS).await?;
     let (mut events, last) = (Vec::new(), stream.cached_info().state.last_sequence);
     if last == 0 {
@@ -74,8 +73,9 @@ pub async fn events(nats: &Nats) -> anyhow::Result<Vec<Event>> {
     loop {
         let next = tokio::time::timeout(patience, messages.next()).await?;
         let message = next.context("the event stream ended early")??;
-        events.push(contracts::decode::<Event>(&message.payload)?);
         let info = message.info().map_err(|error| anyhow::anyhow!(error))?;
+        let event = contracts::decode::<Event>(&message.payload)?;
+        events.push((info.stream_sequence, event));
         if info.stream_sequence >= last {
             return Ok(events);
         }

@@ -137,7 +137,6 @@ fn follow(
         journal: Arc::clone(journal),
         begun: Instant::now(),
         stop: stop.clone(),
-        commands: false,
     });
     let mut people = JoinSet::new();
     for (number, import) in plan.imports.iter().cloned().enumerate() {
@@ -204,7 +203,7 @@ async fn gather(
         };
         evidence.imports.push(Expected {
             job,
-            course: one.import.course,
+            seen: one.last.clone(),
             commanded: one.commanded.clone(),
             entries: expect::entries(&oracle.url(), &one.import.folder).await?,
         });
@@ -215,6 +214,11 @@ async fn gather(
         .flat_map(|expected| expected.entries.values());
     let imported = entries.filter(|entry| entry.outcome == Outcome::Imported);
     evidence.contents = expect::contents(imported.map(|entry| entry.file.as_str()))?;
+    // While everything runs, as an operator would.
+    let check = ["rebuild", "--check", "--json"];
+    if let Err(error) = world.command(&check, Duration::from_secs(120)).await {
+        evidence.rebuilt = Some(format!("{error:#}"));
+    }
     // Everybody drains; nothing may come of that but an orderly end.
     watch.abort();
     world.crew.stop().await;
