@@ -38,7 +38,7 @@ impl Fleet {
     }
 
     pub(crate) async fn start_with(faults: Faults) -> Self {
-        let (server, nats) = NatsServer::start_with_topology().await.unwrap();
+        let (server, nats) = Box::pin(NatsServer::start_with_topology()).await.unwrap();
         let options = Options {
             faults,
             ..Options::default()
