@@ -305,7 +305,7 @@ async fn tables_are_checked_and_rebuilt_while_up_runs() {
     let different = rebuild(&["--check"]).await;
     assert_eq!(code(&different), 1, "{}", stderr(&different));
     assert!(
-        stdout(&different).contains(": size is 5, must be 1000"),
+        stdout(&different).contains(": size is 5, must be 1024"),
         "{}",
         stdout(&different)
     );

@@ -207,6 +207,7 @@ pub fn stray_files(data: &Path) -> anyhow::Result<Vec<String>> {
         "imagefleet.db-wal",
         "imagefleet.db-shm",
         "imagefleet.db.migrate.lock",
+        "imagefleet.db.rebuild.lock",
     ];
     let own = BTreeSet::from(own);
     let mut strays = Vec::new();

@@ -53,7 +53,7 @@ async fn without_nats_it_starts_reads_and_refuses_at_once() {
     problem(keyed.send().await.unwrap(), 503, "queue_unavailable").await;
     let delete = gateway
         .client
-        .delete(gateway.url("/api/images/1"))
+        .delete(gateway.url("/api/images/2"))
         .send()
         .await
         .unwrap();
