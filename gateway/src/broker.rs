@@ -278,6 +278,7 @@ async fn keep_connected(
             }
         }
     };
+    link.nats.show_denials(health);
     sender.send_replace(Some(link.clone()));
     let probe = || async {
         if link.nats.client.connection_state() != State::Connected {

@@ -31,17 +31,16 @@ impl NatsServer {
         Self::start_on(tempfile::tempdir()?, &tools::workspace().join("nats.conf")).await
     }
 
-    /// Start one that differs from the project's configuration in its `sync_interval`.
+    /// Start one on the project's configuration, changed.
     ///
     /// # Errors
     /// When it does not come up.
-    pub async fn start_with_sync(interval: &str) -> anyhow::Result<Self> {
+    pub async fn start_with(change: &dyn Fn(&str) -> String) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
         let shipped = std::fs::read_to_string(tools::workspace().join("nats.conf"))?;
-        let setting = "sync_interval: always";
-        anyhow::ensure!(shipped.contains(setting), "nats.conf has no {setting}");
+        let changed = change(&shipped);
+        anyhow::ensure!(changed != shipped, "nothing was changed");
         let config = data.path().join("nats.conf");
-        let changed = shipped.replace(setting, &format!("sync_interval: \"{interval}\""));
         std::fs::write(&config, changed)?;
         Self::start_on(data, &config).await
     }

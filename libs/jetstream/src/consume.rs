@@ -68,7 +68,7 @@ pub async fn run<G, GF, H, HF>(
 /// message are dropped.
 pub async fn run_with_tickets<T, P, PF, H, HF>(
     nats: &Nats,
-    (stream, durable): (&str, &str),
+    names @ (stream, _): (&str, &str),
     options: Options,
     health: &Health,
     stop: &CancellationToken,
@@ -101,13 +101,13 @@ pub async fn run_with_tickets<T, P, PF, H, HF>(
         let ensured = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            ensured = unless_lost(&nats.client, ensure(&mut consumer, nats, stream, durable)) => ensured,
+            ensured = answered(nats, names, ensure(&mut consumer, nats, names)) => ensured,
         };
         let fetched = match ensured {
-            Ok(Ok(consumer)) => {
+            Ok(consumer) => {
                 let ack_wait = consumer.cached_info().config.ack_wait;
                 let fetching = fetch(consumer, &mut places, |message, (permit, ticket)| {
-                    if let Some(delivery) = Delivery::new(nats.client.clone(), message, ack_wait) {
+                    if let Some(delivery) = Delivery::new(nats.clone(), message, ack_wait) {
                         let work = handle(delivery, ticket, give_up.clone());
                         tasks.spawn(async move {
                             work.await;
@@ -117,14 +117,11 @@ pub async fn run_with_tickets<T, P, PF, H, HF>(
                 });
                 tokio::select! {
                     biased;
-                    fetched = unless_lost(&nats.client, fetching) => {
-                        fetched.unwrap_or_else(|lost| Err(lost.into()))
-                    }
+                    fetched = answered(nats, names, fetching) => fetched,
                     () = overdue(stop) => break,
                 }
             }
-            Ok(Err(error)) => Err(error),
-            Err(lost) => Err(lost.into()),
+            Err(error) => Err(error),
         };
         match fetched {
             Ok(()) => {
@@ -157,6 +154,20 @@ pub async fn run_with_tickets<T, P, PF, H, HF>(
         // Bounded: a handler that ignores the token must not keep the process alive.
         let _ = tokio::time::timeout(Duration::from_secs(5), tasks.wait()).await;
     }
+}
+
+/// `work`, unless the connection is lost or a call about the consumer is denied meanwhile.
+async fn answered<T>(
+    nats: &Nats,
+    (stream, durable): (&str, &str),
+    work: impl Future<Output = Result<T, async_nats::Error>>,
+) -> Result<T, async_nats::Error> {
+    let consumer = format!(".{stream}.{durable}");
+    let uses = |subject: &str| {
+        subject.starts_with("$JS.API.CONSUMER.") && subject.ends_with(consumer.as_str())
+    };
+    let work = unless_lost(&nats.client, work);
+    nats.denials.unless(uses, work).await??
 }
 
 /// Wait for a connection. A fetch asked for without one would be sent when NATS is back and nobody
@@ -193,8 +204,7 @@ async fn take_slots(slots: &Arc<Semaphore>, concurrency: usize) -> Vec<OwnedSema
 async fn ensure<'a>(
     slot: &'a mut Option<Consumer<pull::Config>>,
     nats: &Nats,
-    stream: &str,
-    durable: &str,
+    (stream, durable): (&str, &str),
 ) -> Result<&'a Consumer<pull::Config>, async_nats::Error> {
     let consumer = match slot.take() {
         Some(consumer) => consumer,

@@ -7,13 +7,14 @@ use bytes::Bytes;
 use tokio::task::AbortHandle;
 
 use crate::lost::{connected, unless_lost};
+use crate::{Denied, Nats};
 
 /// A delivered message. While this value lives, the server is told that it is being worked on.
 ///
 /// Settling takes it by value, so it cannot be settled twice. Dropped without settling, it is
 /// delivered again after the consumer's ack wait.
 pub struct Delivery {
-    client: async_nats::Client,
+    nats: Nats,
     message: async_nats::Message,
     info: Info,
     heartbeat: AbortHandle,
@@ -32,6 +33,9 @@ pub enum SettleError {
     /// It did not answer.
     #[error("NATS did not confirm that a delivery is settled; it may be delivered again")]
     NoAnswer(#[source] async_nats::RequestError),
+    /// The login may not settle it.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// There was no connection for so long that the message has gone to somebody else.
     #[error("NATS was away for longer than the ack wait; what was held is delivered again")]
     Away,
@@ -40,7 +44,7 @@ pub enum SettleError {
 impl Delivery {
     /// Take a message of a consumer with explicit acks. `None` if it carries no JetStream reply.
     pub(crate) fn new(
-        client: async_nats::Client,
+        nats: Nats,
         message: async_nats::jetstream::Message,
         ack_wait: Duration,
     ) -> Option<Self> {
@@ -54,7 +58,7 @@ impl Delivery {
         };
         let message = message.message;
         let reply = message.reply.clone()?;
-        let beat_client = client.clone();
+        let beat_client = nats.client.clone();
         let heartbeat = tokio::spawn(async move {
             let mut beats = tokio::time::interval(ack_wait / 3);
             beats.tick().await;
@@ -67,7 +71,7 @@ impl Delivery {
             }
         });
         Some(Self {
-            client,
+            nats,
             message,
             info,
             heartbeat: heartbeat.abort_handle(),
@@ -148,12 +152,15 @@ impl Delivery {
         };
         let settling = async {
             loop {
-                connected(&self.client).await;
+                let client = &self.nats.client;
+                connected(client).await;
                 // As a request, so that the server's confirmation is seen; the client's own double
                 // ack was observed to report success after the consumer was gone.
-                let asked = self.client.request(reply.clone(), kind.into());
+                let asked = client.request(reply.clone(), kind.into());
+                let asked = unless_lost(client, asked);
+                let uses = |subject: &str| subject == reply.as_str();
                 // Asked again on the next connection: settling twice is settling once.
-                if let Ok(answer) = unless_lost(&self.client, asked).await {
+                if let Ok(answer) = self.nats.denials.unless(uses, asked).await? {
                     return answer.map(|_| ()).map_err(SettleError::NoAnswer);
                 }
             }

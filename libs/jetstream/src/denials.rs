@@ -1,6 +1,7 @@
 //! What the server denies us. It says so beside the call, which itself would wait for its time-out.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::subjects;
@@ -63,7 +64,7 @@ impl Denied {
 /// Tells pending calls what the server denies.
 #[derive(Clone)]
 pub(crate) struct Denials {
-    who: String,
+    who: Arc<str>,
     sender: broadcast::Sender<Denied>,
 }
 
@@ -71,7 +72,7 @@ impl Denials {
     /// `who` is how the login shows in errors.
     pub(crate) fn new(who: String) -> Self {
         Self {
-            who,
+            who: who.into(),
             sender: broadcast::Sender::new(REMEMBERED),
         }
     }
@@ -87,7 +88,7 @@ impl Denials {
     /// The server does not let us in any more.
     pub(crate) fn refuse(&self) -> Denied {
         let denied = Denied::Login {
-            who: self.who.clone(),
+            who: self.who.to_string(),
         };
         // As above. Calls under way see that the connection is lost.
         let _ = self.sender.send(denied.clone());

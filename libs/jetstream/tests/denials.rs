@@ -5,10 +5,11 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use contracts::{ImportId, subjects};
+use contracts::{ImportId, streams, subjects};
 use jetstream::batch::{self, BatchError, Checkpoint};
+use jetstream::consume::{self, Options};
 use jetstream::topology::{self, TopologyConfig, TopologyError};
-use jetstream::{Nats, PublishError, User};
+use jetstream::{Nats, PublishError, SettleError, User};
 use runtime::Health;
 use testkit::{NatsServer, until};
 use tokio_util::sync::CancellationToken;
@@ -137,6 +138,81 @@ async fn says(health: &Health, what: &str) {
 }
 
 #[tokio::test]
+async fn fetching() {
+    let it = Fixture::start().await;
+    let gateway = it.connect(User::Gateway).await;
+    let (health, stop) = (Health::new("test"), CancellationToken::new());
+    let consuming = consume::run(
+        &gateway,
+        (streams::TASKS, streams::WORKERS),
+        Options {
+            concurrency: 1,
+            grace: Duration::ZERO,
+        },
+        &health,
+        &stop,
+        || async {},
+        |_, _| async {},
+    );
+    tokio::select! {
+        () = consuming => panic!("it goes on trying"),
+        () = says(&health, "NATS denies user gateway to publish to $JS.API.CONSUMER.MSG.NEXT.TASKS.workers") => {}
+    }
+}
+
+/// What a worker was given while it might have it, and may not settle any more.
+#[tokio::test]
+async fn settling() {
+    let server = NatsServer::start_with(&|conf| {
+        conf.replace(r#""$JS.ACK.TASKS.workers.>""#, r#""$JS.ACK.else.>""#)
+    });
+    let server = server.await.unwrap();
+    let admin = server.connect().await.unwrap();
+    topology::setup(&admin, TopologyConfig::default())
+        .await
+        .unwrap();
+    let import = ImportId::generate();
+    admin
+        .publish(subjects::task(&import), "1", "task".into())
+        .await
+        .unwrap();
+
+    let config = server.config_of(User::Worker);
+    let worker = jetstream::connect(&config).await.unwrap();
+    let (health, stop) = (Health::new("test"), CancellationToken::new());
+    let (settled, mut outcome) = tokio::sync::mpsc::unbounded_channel();
+    let consuming = consume::run(
+        &worker,
+        (streams::TASKS, streams::WORKERS),
+        Options {
+            concurrency: 1,
+            grace: Duration::ZERO,
+        },
+        &health,
+        &stop,
+        || async {},
+        move |delivery, _| {
+            let settled = settled.clone();
+            async move {
+                let _ = settled.send(delivery.ack().await);
+            }
+        },
+    );
+    let outcome = tokio::select! {
+        () = consuming => panic!("it goes on"),
+        outcome = outcome.recv() => outcome.unwrap(),
+    };
+    let error = outcome.unwrap_err();
+    assert!(matches!(error, SettleError::Denied(_)), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("user worker to publish to $JS.ACK.TASKS.workers."),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn other_calls_when_they_are_wrapped() {
     let it = Fixture::start().await;
     it.admin
@@ -160,11 +236,8 @@ async fn other_calls_when_they_are_wrapped() {
         get,
     )
     .await;
-    let watch = worker.unless_denied(
-        &["$JS.API.CONSUMER.CREATE.KV_SUBMISSIONS.>"],
-        bucket.watch_all(),
-    );
-    assert!(watch.await.is_err());
+    let watch = worker.unless_denied(&["$JS.API.>"], bucket.watch_all());
+    denied("worker", "$JS.API.CONSUMER.CREATE.KV_SUBMISSIONS", watch).await;
 
     // Of many at once each is told.
     let calls = (0..50).map(|n| {

@@ -20,6 +20,15 @@ use testkit::{NatsServer, until};
 const DEADLINE: Duration = Duration::from_secs(60);
 const SUBJECT: &str = "events.i.image.imported";
 
+/// A server that syncs this often.
+async fn start(interval: &str) -> NatsServer {
+    let shipped = "sync_interval: always";
+    let changed = format!("sync_interval: \"{interval}\"");
+    NatsServer::start_with(&|conf| conf.replace(shipped, &changed))
+        .await
+        .unwrap()
+}
+
 async fn publish(nats: &Nats, n: u64) -> Result<u64, jetstream::PublishError> {
     let payload = format!("{n:->200}");
     nats.publish(SUBJECT.into(), &n.to_string(), payload.into())
@@ -94,7 +103,7 @@ fn cut(folder: &Path, stream: &str, then: &BTreeMap<PathBuf, u64>) -> u64 {
 #[tokio::test]
 async fn killed_amid_publishing_it_keeps_what_it_acknowledged() {
     for interval in ["always", "2m"] {
-        let mut server = NatsServer::start_with_sync(interval).await.unwrap();
+        let mut server = start(interval).await;
         let nats = server.connect().await.unwrap();
         topology::setup(&nats, TopologyConfig::default())
             .await
@@ -142,7 +151,7 @@ async fn killed_amid_publishing_it_keeps_what_it_acknowledged() {
 /// the server goes on with what is left.
 #[tokio::test]
 async fn a_power_cut_takes_what_was_not_synced() {
-    let mut server = NatsServer::start_with_sync("1h").await.unwrap();
+    let mut server = start("1h").await;
     let nats = server.connect().await.unwrap();
     topology::setup(&nats, TopologyConfig::default())
         .await
