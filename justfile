@@ -48,6 +48,12 @@ bench *ARGS: tools
     cargo build --release --locked -p imagefleet -p bench -p drive-sim
     target/release/bench "$@"
 
+# Kill everything while images are imported, and count them: --seed N --minutes M --json
+chaos *ARGS: tools
+    cargo build --locked -p imagefleet
+    cargo build --locked -p chaos
+    target/debug/chaos "$@"
+
 # Format the code
 fmt:
     cargo fmt --all

@@ -57,6 +57,8 @@ codes! {
         MalformedRequest = "malformed_request": "The request could not be read. Publish {\"v\":1,\"source\":{\"google_drive\":{\"folder\":\"<folder URL>\"}}}.",
         /// A task that is no JSON of ours.
         MalformedTask = "malformed_task": "A task could not be read. Check what else publishes to images.tasks.",
+        /// A command that is no JSON of ours.
+        MalformedCommand = "malformed_command": "A command could not be read. Publish {\"v\":1,\"import_id\":\"<import>\",\"action\":\"cancel\"}, or pause, resume, retry.",
         /// A message of a newer version.
         UnknownVersion = "unknown_version": "The message was written by a newer release. Upgrade this one, then send it again.",
         /// The URL names no folder.

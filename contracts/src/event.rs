@@ -50,11 +50,11 @@ pub enum EventBody {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         folder_name: Option<String>,
     },
-    /// One page of the listing is on the queue. It names every entry, so that folding it again, or
-    /// folding a second listing of the same folder, counts nothing twice.
+    /// A page of the listing, or a part of one, is on the queue. It names every entry, so that
+    /// folding it again, or folding a second listing of the same folder, counts nothing twice.
     #[serde(rename = "import.listed")]
     ImportListed {
-        /// Pages so far, this one included.
+        /// Batches so far, this one included: a page goes out in one or several.
         page: u64,
         /// Entries queued as tasks.
         queued: Vec<FileId>,
@@ -65,7 +65,7 @@ pub enum EventBody {
     /// Every page is listed.
     #[serde(rename = "import.listing_completed")]
     ImportListingCompleted {
-        /// Pages listed.
+        /// Batches published.
         pages: u64,
     },
     /// The import cannot go on: no folder, no access, a request that makes no sense.
@@ -151,10 +151,11 @@ pub enum EventBody {
         /// The task as it was last delivered.
         task: Box<ImportImage>,
     },
-    /// A delivered task could not be read, so no image can be named; kept for people.
+    /// A delivered task or command could not be read, so nothing can be done about it; kept for
+    /// people.
     #[serde(rename = "task.unreadable")]
     TaskUnreadable {
-        /// `malformed_task` or `unknown_version`.
+        /// `malformed_task`, `malformed_command` or `unknown_version`.
         cause: Cause,
         /// What the reader said.
         message: String,

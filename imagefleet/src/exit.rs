@@ -48,7 +48,9 @@ impl Exit {
         }
         if let Some(error) = error.downcast_ref::<ConnectError>() {
             return Some(match error {
-                ConnectError::Denied { .. } | ConnectError::Credentials(_) => Self::Configuration,
+                ConnectError::Denied { .. }
+                | ConnectError::Tls { .. }
+                | ConnectError::File { .. } => Self::Configuration,
                 ConnectError::Unreachable { .. }
                 | ConnectError::ServerTooOld { .. }
                 | ConnectError::NoJetStream => Self::Unavailable,

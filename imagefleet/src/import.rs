@@ -78,7 +78,7 @@ async fn report(
         for line in summary(progress).into_iter().chain(failed_files(&groups)) {
             output::line(line)?;
         }
-        for hint in next_steps(id, progress) {
+        if let Some(hint) = next_step(id, progress) {
             output::say(hint);
         }
     }
@@ -98,7 +98,7 @@ fn outcome(progress: &Progress) -> Exit {
 }
 
 /// What can be done about it from here.
-fn next_steps(id: &str, progress: &Progress) -> Option<String> {
+fn next_step(id: &str, progress: &Progress) -> Option<String> {
     match progress.status.as_str() {
         "paused" => Some(format!("Go on with it: imagefleet resume {id}")),
         "cancelled" => None,
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn what_can_be_done_is_said() {
         let steps = |status: &str, failed| {
-            next_steps(
+            next_step(
                 "an-id",
                 &Progress {
                     status: status.to_owned(),

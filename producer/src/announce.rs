@@ -4,7 +4,7 @@ use async_nats::HeaderMap;
 use contracts::{Event, EventBody, ImportId, subjects};
 use jetstream::Nats;
 
-/// Publish `body`. `page` is how many pages were published before or with it: it tells events of one
+/// Publish `body`. `page` is how many batches were published before or with it: it tells events of one
 /// kind apart, so that a repetition within the duplicate window is stored once.
 pub(crate) async fn event(
     nats: &Nats,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use async_nats::HeaderMap;
 use async_nats::header;
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use contracts::{EventBody, FileId, ImportId, Message, streams, subjects};
 use jetstream::Nats;
@@ -164,6 +165,15 @@ pub(crate) async fn finish(
     nats.publish_with_headers(subjects::checkpoint(import), headers, payload.into())
         .await?;
     announce::event(nats, import, pages, why).await
+}
+
+/// Whether `error`, of [`finish`], means that somebody else moved the checkpoint.
+pub(crate) fn is_fenced(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<PublishError>()
+            .is_some_and(|error| error.kind() == PublishErrorKind::WrongLastSequence)
+    })
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
-//! Lists Drive folders and publishes one task per image.
+//! Lists Drive folders and publishes one task per image; carries out commands to imports.
 //!
 //! A held delivery of the `IMPORTS` stream is the lease on an import: it is heartbeaten while the
 //! folder is listed, and a dead producer's import is delivered to another one, which goes on from
 //! the last checkpoint.
 
 mod announce;
+mod ask;
 mod calls;
 mod checkpoint;
 mod config;
@@ -30,15 +31,12 @@ pub use config::Config;
 use metrics::Metrics;
 use window::Window;
 
-/// Commands carried out at once. A long re-drive must not keep a cancellation waiting.
-const COMMANDS_AT_ONCE: usize = 64;
-
 /// What every import of this process shares.
 struct Producer {
     nats: Nats,
     controls: Controls,
     drive: Drive,
-    /// Read only, for `skip_unchanged`.
+    /// Read only, for `skip_unchanged` and for retries.
     read_model: ReadModel,
     quota: Quota,
     activity: Activity,
@@ -117,7 +115,7 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
         |delivery, _| request::handle(Arc::clone(&producer), delivery),
     );
     let options = Options {
-        concurrency: COMMANDS_AT_ONCE,
+        concurrency: control::AT_ONCE,
         grace: config.grace,
     };
     let control = consume::run(

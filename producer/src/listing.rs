@@ -1,7 +1,6 @@
-//! Listing a folder tree, page by page, each page one atomic batch.
+//! Listing a folder tree, page by page, each page one atomic batch or several.
 
 use bytes::Bytes;
-use contracts::kv::Control;
 use contracts::{Cause, EventBody, ImportId, ImportRequest, Task, subjects};
 use drive::{DriveError, ErrorKind};
 use jetstream::batch::{self, BatchError, Checkpoint as Checkpointed};
@@ -28,7 +27,7 @@ pub(crate) enum Stopped {
     Failed {
         cause: Cause,
         message: String,
-        /// Pages published before.
+        /// Batches published before.
         pages: u64,
         /// Stream sequence of the checkpoint it got to; 0 if it got to none.
         sequence: u64,
@@ -62,7 +61,7 @@ impl Producer {
         }
         let mut relist = Reconnect::default();
         while let Some(part) = at.next() {
-            self.room(import).await?;
+            self.window.wait_for_room(&self.nats, import).await?;
             let folder = part.folder.clone();
             let (page, next) = match self.list_page(&folder, part.token.as_deref()).await {
                 Ok(page) => {
@@ -124,7 +123,8 @@ impl Producer {
         loop {
             // A batch repeats what is known of the folders, so with much of that it holds more.
             let least = at.visited.len() / IDS_PER_TASK;
-            let room = self.room(import).await?.max(least).min(MAX_TASKS);
+            let room = self.window.wait_for_room(&self.nats, import).await?;
+            let room = room.max(least).min(MAX_TASKS);
             let now = sorted.split(room);
             at.pages += 1;
             if sorted.is_empty() {
@@ -145,20 +145,6 @@ impl Producer {
             announce::event(&self.nats, import, at.pages, event).await?;
             if at.partial.is_none() {
                 return Ok(sequence);
-            }
-        }
-    }
-
-    /// Wait until the import is not paused and the queue has room for tasks of it; how many. The
-    /// lease on the import is kept meanwhile.
-    async fn room(&self, import: &ImportId) -> Result<usize, Stopped> {
-        loop {
-            self.controls
-                .wait_for(import, |state| state != Control::Paused)
-                .await;
-            let room = self.window.wait_for_room(&self.nats, import).await?;
-            if self.controls.of(import) != Control::Paused {
-                return Ok(room);
             }
         }
     }
@@ -227,7 +213,7 @@ impl Producer {
         };
         match batch::publish(&self.nats, messages, checkpoint).await {
             Ok(sequence) => {
-                self.metrics.pages.inc();
+                self.metrics.batches.inc();
                 self.metrics
                     .entries
                     .with_label_values(&["queued"])

@@ -4,12 +4,14 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// What a producer counts.
 pub(crate) struct Metrics {
-    /// Drive pages listed.
-    pub(crate) pages: IntCounter,
-    /// Entries, by `outcome`: `queued` or `skipped`.
+    /// Batches of tasks published: a page goes out in one or several.
+    pub(crate) batches: IntCounter,
+    /// Entries, by `outcome`: `queued`, `skipped` or `redriven`.
     pub(crate) entries: IntCounterVec,
     /// Calls to Drive, by `call` and `outcome`.
     pub(crate) drive_requests: IntCounterVec,
+    /// Commands carried out, by `action`; `unreadable` for those that cannot be.
+    pub(crate) commands: IntCounterVec,
     /// Imports being listed.
     pub(crate) listing: IntGauge,
 }
@@ -17,11 +19,14 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let metrics = Self {
-            pages: IntCounter::new("imagefleet_producer_pages_total", "Drive pages listed")?,
+            batches: IntCounter::new(
+                "imagefleet_producer_batches_total",
+                "Batches of tasks published",
+            )?,
             entries: IntCounterVec::new(
                 Opts::new(
                     "imagefleet_producer_entries_total",
-                    "Entries listed, by outcome",
+                    "Entries listed or queued again, by outcome",
                 ),
                 &["outcome"],
             )?,
@@ -32,11 +37,19 @@ impl Metrics {
                 ),
                 &["call", "outcome"],
             )?,
+            commands: IntCounterVec::new(
+                Opts::new(
+                    "imagefleet_producer_commands_total",
+                    "Commands carried out, by action",
+                ),
+                &["action"],
+            )?,
             listing: IntGauge::new("imagefleet_producer_listing", "Imports being listed")?,
         };
-        registry.register(Box::new(metrics.pages.clone()))?;
+        registry.register(Box::new(metrics.batches.clone()))?;
         registry.register(Box::new(metrics.entries.clone()))?;
         registry.register(Box::new(metrics.drive_requests.clone()))?;
+        registry.register(Box::new(metrics.commands.clone()))?;
         registry.register(Box::new(metrics.listing.clone()))?;
         Ok(metrics)
     }

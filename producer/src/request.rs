@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use contracts::kv::Control;
 use contracts::{Cause, DecodeError, EventBody, ImportId, ImportRequest};
-use jetstream::Delivery;
+use jetstream::{Controls, Delivery};
 use runtime::backoff::Reconnect;
 
 use crate::listing::Stopped;
@@ -36,14 +36,7 @@ pub(crate) async fn handle(producer: Arc<Producer>, delivery: Delivery) {
     let outcome = tokio::select! {
         outcome = async {
             match read {
-                Ok(request) => tokio::select! {
-                    outcome = work(&producer, &import, &request) => outcome,
-                    // Whoever cancels has closed, or will close, the checkpoint behind us.
-                    _ = producer.controls.wait_for(&import, |state| state == Control::Cancelled) => {
-                        tracing::info!(import.id = %import, "the import is cancelled; listing ends");
-                        Outcome::Done
-                    }
-                },
+                Ok(request) => work(&producer, &import, &request).await,
                 Err(unreadable) => refuse(&producer, &import, unreadable).await,
             }
         } => outcome,
@@ -93,15 +86,43 @@ fn read(payload: &[u8], derived: ImportId) -> (ImportId, Result<ImportRequest, U
     (named.unwrap_or(derived), Err(Unreadable { cause, message }))
 }
 
+/// Held even while the import is paused: the lease keeps the request from being handed to others.
 async fn work(producer: &Producer, import: &ImportId, request: &ImportRequest) -> Outcome {
+    let controls = &producer.controls;
     let mut pause = Reconnect::default();
     loop {
-        match producer.list_import(import, request).await {
+        match controls.of(import) {
+            Control::Running => {}
+            Control::Paused => {
+                tracing::info!(import.id = %import, "paused; listing waits");
+                controls
+                    .wait_for(import, |state| state != Control::Paused)
+                    .await;
+                continue;
+            }
+            // Whoever cancelled it says so, and sees to it that no batch of ours lands any more.
+            Control::Cancelled => {
+                tracing::info!(import.id = %import, "cancelled; listing ends");
+                return Outcome::Done;
+            }
+        }
+        let listed = tokio::select! {
+            listed = producer.list_import(import, request) => listed,
+            // Wherever it is: the checkpoint holds all there is.
+            _ = controls.wait_for(import, |state| state != Control::Running) => continue,
+        };
+        match listed {
             Ok(()) => {
                 tracing::info!(import.id = %import, "nothing is left to list");
                 return Outcome::Done;
             }
-            Err(Stopped::Fenced) => return Outcome::SomebodyElses,
+            Err(Stopped::Fenced) => match Controls::read(&producer.nats, import).await {
+                // It was the fence of a cancellation that we have not heard of yet.
+                Ok(Some((record, _))) if record.state == Control::Cancelled => {
+                    return Outcome::Done;
+                }
+                _ => return Outcome::SomebodyElses,
+            },
             Err(Stopped::Failed {
                 cause,
                 message,

@@ -1,6 +1,6 @@
 //! Sorting a page: what is queued, what is skipped, which folders come later.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use contracts::event::SkippedEntry;
 use contracts::{
@@ -8,7 +8,6 @@ use contracts::{
 };
 use drive::{DriveError, Entry, Page};
 use read_model::ReadModelError;
-use runtime::backoff::Reconnect;
 
 use crate::Producer;
 use crate::checkpoint::{Checkpoint, FolderNode};
@@ -197,27 +196,16 @@ impl Producer {
             .iter()
             .map(|file| (file.id.clone(), file.content_tag()))
             .collect();
-        let mut pause = Reconnect::default();
-        let unchanged = loop {
-            match self.read_model.imported_unchanged(&asked).await {
-                Ok(unchanged) => {
-                    self.service.health.ready("sql");
-                    break unchanged;
+        // Waited for even if it takes long: to list the page again would only spend quota.
+        let unchanged = self
+            .ask(|| async {
+                match self.read_model.imported_unchanged(&asked).await {
+                    // No tables yet: nothing was ever imported here.
+                    Err(ReadModelError::NotReady) => Ok(HashSet::new()),
+                    answer => answer,
                 }
-                // No tables yet: nothing was ever imported here.
-                Err(ReadModelError::NotReady) => {
-                    self.service.health.ready("sql");
-                    return;
-                }
-                // Whatever it is, somebody will mend the database; to list the page again would
-                // only spend quota.
-                Err(error) => {
-                    self.service.health.waiting("sql", error.to_string());
-                    tracing::warn!(error = %error, "waiting for the read model");
-                    pause.wait().await;
-                }
-            }
-        };
+            })
+            .await;
         let (skipped, queued) = std::mem::take(&mut sorted.queued)
             .into_iter()
             .partition(|file| unchanged.contains(&file.id));

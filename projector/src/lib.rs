@@ -25,7 +25,7 @@ use metrics::Metrics;
 pub use rebuild::{Options, Rebuilt, rebuild};
 
 /// The projection's checkpoint: the last event folded into the tables.
-pub const CHECKPOINT: &str = "read-model";
+pub const CHECKPOINT: &str = read_model::CHECKPOINT;
 
 /// Run until `service.stop`.
 ///

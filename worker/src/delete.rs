@@ -42,6 +42,15 @@ impl Worker {
                 }
             }
         }
+        // No row points to a replaced object. To say that it is gone could only do harm: its file may
+        // have changed back since, and a row of the same key would be taken for the one that is meant.
+        if task.written_by.is_some() {
+            self.metrics
+                .images
+                .with_label_values(&["replaced", ""])
+                .inc();
+            return Settle::Done;
+        }
         let deleted = EventBody::ImageDeleted {
             file_id: task.file_id.clone(),
             key: task.key.clone(),

@@ -6,7 +6,6 @@ use std::fmt::Debug;
 use crate::evidence::{Evidence, Expected};
 use crate::expect::Outcome;
 use crate::journal::{Broken, Violation};
-use crate::plan::Course;
 use crate::tables::{ImportRow, ItemRow, Tables};
 
 /// Downloads of one file that deaths and faults explain; more would be a loop.
@@ -50,6 +49,7 @@ impl Court<'_> {
             };
             let items = items_of(tables, job);
             self.counters(job, row, &items);
+            self.afterwards(expected, row);
             let cancelled = row.status == "cancelled" && expected.commanded.contains(&"cancel");
             if !cancelled && row.status != "completed" {
                 self.find(Broken::Unfinished, format!("import {job} ended as {row:?}"));
@@ -118,9 +118,28 @@ impl Court<'_> {
         }
     }
 
+    /// Once cancelled, an import's counters stay as its requester saw them then.
+    fn afterwards(&mut self, expected: &Expected, row: &ImportRow) {
+        let seen = |name: &str| expected.seen[name].as_u64();
+        let said = [
+            seen("total"),
+            seen("imported_count"),
+            seen("skipped"),
+            seen("failed"),
+        ];
+        let now = [row.total, row.imported, row.skipped, row.failed].map(Some);
+        if expected.seen["status"] == "cancelled" && said != now {
+            let job = &expected.job;
+            self.find(
+                Broken::Progress,
+                format!("import {job} was cancelled at {said:?} and is at {now:?}"),
+            );
+        }
+    }
+
     /// What failed before a re-drive failed again, in a later run.
     fn redrive(&mut self, expected: &Expected, items: &BTreeMap<&str, &ItemRow>) {
-        if expected.course != Course::Redriven || !expected.commanded.contains(&"retry") {
+        if !expected.commanded.contains(&"retry") {
             return;
         }
         for (id, item) in items {
@@ -240,6 +259,12 @@ impl Court<'_> {
         }
         for file in &evidence.stray_files {
             self.find(Broken::Leftover, format!("the file {file}"));
+        }
+        for (key, import) in &evidence.tables.removals {
+            self.find(
+                Broken::Leftover,
+                format!("nobody asked for the removal of {key} of import {import}"),
+            );
         }
         for (subject, count) in &evidence.messages {
             self.find(Broken::Leftover, format!("{count} messages in {subject}"));

@@ -6,17 +6,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
-use aws_credential_types::Credentials;
-use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{BehaviorVersion, Region};
 use contracts::{Event, streams, subjects};
 use futures::{StreamExt as _, TryStreamExt as _};
 use jetstream::Nats;
+use serde_json::Value;
 
 use crate::expect::{Content, Entry};
-use crate::plan::Course;
 use crate::tables::Tables;
-use crate::world::{BUCKET, World};
+
+/// Where the store keeps the parts of unfinished uploads.
+const UPLOADS: &str = ".uploads";
+/// The bit that marks a folder in a mode, as Go has it.
+const FOLDER: u64 = 1 << 31;
 
 /// Everything that is judged.
 #[derive(Debug, Clone, Default)]
@@ -35,8 +36,8 @@ pub struct Evidence {
     pub messages: BTreeMap<String, usize>,
     /// What lies in SQLite.
     pub tables: Tables,
-    /// What happened.
-    pub events: Vec<Event>,
+    /// What happened, each event with its place in the stream.
+    pub events: Vec<(u64, Event)>,
     /// Downloads by file, as Drive counted them.
     pub downloads: BTreeMap<String, u64>,
     /// What the rebuilt tables differ in from the live ones, if that was asked.
@@ -48,10 +49,10 @@ pub struct Evidence {
 pub struct Expected {
     /// Its id.
     pub job: String,
-    /// What was done to it.
-    pub course: Course,
     /// Commands that were accepted.
     pub commanded: Vec<&'static str>,
+    /// The last status that its requester saw.
+    pub seen: Value,
     /// Every entry of its folder, by the entry's id.
     pub entries: BTreeMap<String, Entry>,
 }
@@ -60,7 +61,7 @@ pub struct Expected {
 ///
 /// # Errors
 /// When the stream cannot be read.
-pub async fn events(nats: &Nats) -> anyhow::Result<Vec<Event>> {
+pub async fn events(nats: &Nats) -> anyhow::Result<Vec<(u64, Event)>> {
     let stream = nats.context.get_stream(streams::EVENTS).await?;
     let (mut events, last) = (Vec::new(), stream.cached_info().state.last_sequence);
     if last == 0 {
@@ -72,8 +73,9 @@ pub async fn events(nats: &Nats) -> anyhow::Result<Vec<Event>> {
     loop {
         let next = tokio::time::timeout(patience, messages.next()).await?;
         let message = next.context("the event stream ended early")??;
-        events.push(contracts::decode::<Event>(&message.payload)?);
         let info = message.info().map_err(|error| anyhow::anyhow!(error))?;
+        let event = contracts::decode::<Event>(&message.payload)?;
+        events.push((info.stream_sequence, event));
         if info.stream_sequence >= last {
             return Ok(events);
         }
@@ -132,70 +134,67 @@ pub async fn settled(nats: &Nats, database: &Path, deadline: Instant) -> anyhow:
     }
 }
 
-/// A client for the bucket that passes no proxy.
-#[must_use]
-pub fn bucket(world: &World) -> Client {
-    let credentials = Credentials::new(
-        world.weed.access_key(),
-        world.weed.secret_key(),
-        None,
-        None,
-        "chaos",
-    );
-    let config = aws_sdk_s3::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .endpoint_url(world.weed.endpoint())
-        .force_path_style(true)
-        .credentials_provider(credentials)
-        .build();
-    Client::from_conf(config)
-}
-
-/// Every object of the bucket, read to its end.
+/// Every object of the bucket, read to its end, and the names of uploads begun and not ended. Asks
+/// the store's own file server, past S3 and past every proxy.
 ///
 /// # Errors
 /// When the store does not give one of them.
-pub async fn objects(client: &Client) -> anyhow::Result<BTreeMap<String, Content>> {
-    let mut pages = client
-        .list_objects_v2()
-        .bucket(BUCKET)
-        .into_paginator()
-        .send();
-    let mut keys = Vec::new();
-    while let Some(page) = pages.next().await {
-        let page = page?;
-        keys.extend(
-            page.contents()
-                .iter()
-                .filter_map(|object| object.key().map(str::to_owned)),
-        );
+pub async fn bucket(url: &str) -> anyhow::Result<(BTreeMap<String, Content>, Vec<String>)> {
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let (mut keys, mut uploads) = (Vec::new(), Vec::new());
+    let mut folders = vec![String::new()];
+    while let Some(folder) = folders.pop() {
+        for entry in entries(&http, url, &folder).await? {
+            let path = entry["FullPath"]
+                .as_str()
+                .context("an entry without a path")?;
+            let name = path.rsplit('/').next().unwrap_or_default();
+            let key = format!("{folder}{name}");
+            let is_folder = entry["Mode"].as_u64().unwrap_or(0) & FOLDER != 0;
+            match (folder.as_str(), name) {
+                ("", UPLOADS) => folders.push(format!("{UPLOADS}/")),
+                (parent, _) if parent.starts_with(UPLOADS) => uploads.push(key),
+                _ if is_folder => folders.push(format!("{key}/")),
+                _ => keys.push(key),
+            }
+        }
     }
-    let read = keys.into_iter().map(|key| async move {
-        let object = client.get_object().bucket(BUCKET).key(&key).send().await?;
-        let bytes = object.body.collect().await?.into_bytes();
-        anyhow::Ok((key, Content::of(&bytes)))
+    let read = keys.into_iter().map(|key| {
+        let request = http.get(format!("{url}/{key}"));
+        async move {
+            let bytes = request.send().await?.error_for_status()?.bytes().await?;
+            anyhow::Ok((key, Content::of(&bytes)))
+        }
     });
-    futures::stream::iter(read)
+    let objects = futures::stream::iter(read)
         .buffer_unordered(8)
         .try_collect()
-        .await
+        .await?;
+    Ok((objects, uploads))
 }
 
-/// Uploads begun and not ended.
-///
-/// # Errors
-/// When the store does not answer.
-pub async fn uploads(client: &Client) -> anyhow::Result<Vec<String>> {
-    let listed = client
-        .list_multipart_uploads()
-        .bucket(BUCKET)
-        .send()
-        .await?;
-    let uploads = listed.uploads().iter();
-    Ok(uploads
-        .map(|upload| upload.key().unwrap_or("?").to_owned())
-        .collect())
+async fn entries(http: &reqwest::Client, url: &str, folder: &str) -> anyhow::Result<Vec<Value>> {
+    let (mut all, mut last) = (Vec::new(), String::new());
+    loop {
+        let request = http
+            .get(format!("{url}/{folder}"))
+            .query(&[("limit", "1000"), ("lastFileName", &last)])
+            .header("accept", "application/json");
+        let response = request.send().await?;
+        // Of a folder that was never made.
+        if response.status() == reqwest::StatusCode::NOT_FOUND {
+            return Ok(all);
+        }
+        let page: Value = response.error_for_status()?.json().await?;
+        all.extend(page["Entries"].as_array().cloned().unwrap_or_default());
+        if page["ShouldDisplayLoadMore"] != true {
+            return Ok(all);
+        }
+        page["LastFileName"]
+            .as_str()
+            .unwrap_or_default()
+            .clone_into(&mut last);
+    }
 }
 
 /// Files beside the database that are none of its own.

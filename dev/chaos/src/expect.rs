@@ -110,6 +110,7 @@ impl Oracle {
             .query(&[
                 ("supportsAllDrives", "true"),
                 ("includeItemsFromAllDrives", "true"),
+                ("corpora", "allDrives"),
             ])
             .header("x-goog-api-key", drive_sim::DEFAULT_API_KEY);
         Ok(request.send().await?.error_for_status()?.json().await?)

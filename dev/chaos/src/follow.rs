@@ -100,8 +100,6 @@ pub struct Follower {
     pub begun: Instant,
     /// Told to give up.
     pub stop: CancellationToken,
-    /// Whether the gateway takes commands.
-    pub commands: bool,
 }
 
 impl Follower {
@@ -126,7 +124,7 @@ impl Follower {
         let mut beginning = Some(self.world.beginnings.read().await);
         let key = format!("chaos-{number}");
         let folder = followed.import.folder.clone();
-        let job = self.submit(&http, &key, &folder).await;
+        let job = self.submit(&http, &key, &followed.import).await;
         self.journal.say(&format!(
             "import {number} of {folder} is {job} ({:?})",
             followed.import.course
@@ -135,6 +133,7 @@ impl Follower {
         let mut progress = Progress::default();
         let mut begun: Option<Instant> = None;
         let mut paused: Option<Instant> = None;
+        let mut asked = Vec::new();
         loop {
             if let Some(status) = self.look(&http, &job).await {
                 for wrong in progress.look(&status) {
@@ -149,9 +148,8 @@ impl Follower {
             }
             let since = begun.map_or(Duration::ZERO, |begun| begun.elapsed());
             let ended = is_final(followed.last["status"].as_str().unwrap_or_default());
-            let done = |name| followed.commanded.contains(&name);
+            let done = |name| asked.contains(&name);
             let next = match followed.import.course {
-                _ if !self.commands => None,
                 Course::Cancelled(after) if since >= after && !done("cancel") && !ended => {
                     Some("cancel")
                 }
@@ -169,8 +167,11 @@ impl Follower {
             if let Some(action) = next {
                 // Before it is carried out: a look may see it at once.
                 progress.redriven |= action == "retry";
-                if self.command(&http, &job, action).await {
-                    followed.commanded.push(action);
+                if let Some(accepted) = self.command(&http, &job, action).await {
+                    asked.push(action);
+                    if accepted {
+                        followed.commanded.push(action);
+                    }
                     if action == "pause" {
                         paused = Some(Instant::now());
                     }
@@ -185,9 +186,15 @@ impl Follower {
 
     /// Submit until it is accepted; the id. The key makes sure that it is one import however often
     /// it is asked for.
-    async fn submit(&self, http: &reqwest::Client, key: &str, folder: &str) -> String {
-        let body =
-            json!({"folder_url": format!("https://drive.google.com/drive/folders/{folder}")});
+    async fn submit(&self, http: &reqwest::Client, key: &str, import: &Import) -> String {
+        let folder = &import.folder;
+        let url = format!("https://drive.google.com/drive/folders/{folder}");
+        let body = match import.moved {
+            true => {
+                json!({"folder_url": url, "destination_prefix": "moved", "skip_unchanged": false})
+            }
+            false => json!({"folder_url": url}),
+        };
         loop {
             if let Some(url) = self.world.crew.gateway() {
                 let request = http
@@ -224,23 +231,31 @@ impl Follower {
         }
     }
 
-    /// Whether the command was accepted, or came too late.
-    async fn command(&self, http: &reqwest::Client, job: &str, action: &'static str) -> bool {
-        let Some(url) = self.world.crew.gateway() else {
-            return false;
-        };
-        match answer(http.post(format!("{url}/api/imports/{job}/{action}"))).await {
-            Some((status, _)) if status.is_success() => {
+    /// Whether the command was accepted, or refused because it came too late; none if it must be
+    /// given again.
+    async fn command(
+        &self,
+        http: &reqwest::Client,
+        job: &str,
+        action: &'static str,
+    ) -> Option<bool> {
+        let url = self.world.crew.gateway()?;
+        let request = http.post(format!("{url}/api/imports/{job}/{action}"));
+        match answer(request).await? {
+            (status, _) if status.is_success() => {
                 self.journal.say(&format!("{action} {job}"));
-                true
+                Some(true)
             }
-            Some((StatusCode::SERVICE_UNAVAILABLE, _)) | None => false,
-            // It ended meanwhile.
-            Some((StatusCode::CONFLICT, _)) => true,
-            Some((status, body)) => {
+            (StatusCode::SERVICE_UNAVAILABLE, _) => None,
+            (StatusCode::CONFLICT, body) => {
+                self.journal
+                    .say(&format!("{action} {job} is refused: {}", body["error"]));
+                Some(false)
+            }
+            (status, body) => {
                 self.journal
                     .violated(Broken::Answer, format!("{action} {job}: {status} {body}"));
-                true
+                Some(false)
             }
         }
     }

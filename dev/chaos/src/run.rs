@@ -16,7 +16,7 @@ use crate::expect::{self, Outcome};
 use crate::follow::{Followed, Follower};
 use crate::journal::{Broken, Journal, Violation};
 use crate::plan::{Plan, Size};
-use crate::world::{QUOTA, World};
+use crate::world::{BUCKET, QUOTA, World};
 
 /// How long one fault may overrun: those of one target wait for each other.
 const FAULTS_END: Duration = Duration::from_secs(120);
@@ -137,7 +137,6 @@ fn follow(
         journal: Arc::clone(journal),
         begun: Instant::now(),
         stop: stop.clone(),
-        commands: false,
     });
     let mut people = JoinSet::new();
     for (number, import) in plan.imports.iter().cloned().enumerate() {
@@ -204,7 +203,7 @@ async fn gather(
         };
         evidence.imports.push(Expected {
             job,
-            course: one.import.course,
+            seen: one.last.clone(),
             commanded: one.commanded.clone(),
             entries: expect::entries(&oracle.url(), &one.import.folder).await?,
         });
@@ -215,17 +214,20 @@ async fn gather(
         .flat_map(|expected| expected.entries.values());
     let imported = entries.filter(|entry| entry.outcome == Outcome::Imported);
     evidence.contents = expect::contents(imported.map(|entry| entry.file.as_str()))?;
+    // While everything runs, as an operator would.
+    let check = ["rebuild", "--check", "--json"];
+    if let Err(error) = world.command(&check, Duration::from_secs(120)).await {
+        evidence.rebuilt = Some(format!("{error:#}"));
+    }
     // Everybody drains; nothing may come of that but an orderly end.
     watch.abort();
     world.crew.stop().await;
     evidence.messages = evidence::messages(nats).await?;
     evidence.events = evidence::events(nats).await.context("reading the events")?;
     evidence.tables = crate::tables::Tables::read(&world.database())?;
-    let bucket = evidence::bucket(world);
-    evidence.objects = evidence::objects(&bucket)
-        .await
-        .context("reading the bucket")?;
-    evidence.uploads = evidence::uploads(&bucket).await?;
+    let bucket = format!("{}/{BUCKET}", world.weed.buckets());
+    let found = evidence::bucket(&bucket).await;
+    (evidence.objects, evidence.uploads) = found.context("reading the bucket")?;
     evidence.stray_files = evidence::stray_files(&world.data)?;
     Ok(evidence)
 }

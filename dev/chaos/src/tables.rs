@@ -18,6 +18,8 @@ pub struct Tables {
     pub items: BTreeMap<(String, String), ItemRow>,
     /// By Drive file.
     pub images: BTreeMap<String, ImageRow>,
+    /// Objects to be removed because others took their rows, by key.
+    pub removals: BTreeMap<String, String>,
     /// Images and bytes by provider.
     pub statistics: BTreeMap<String, (u64, u64)>,
 }
@@ -61,6 +63,8 @@ pub struct ItemRow {
 /// One image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageRow {
+    /// The place in the stream of the event that made the row.
+    pub id: u64,
     /// Where its object is.
     pub key: String,
     /// Bytes.
@@ -112,18 +116,23 @@ impl Tables {
             Ok(((row.get(0)?, row.get(1)?), item))
         })?;
         tables.items = read.collect::<Result<_, _>>()?;
-        let mut rows =
-            sql.prepare("SELECT google_drive_id, object_key, size, sha256, import_id FROM images")?;
+        let mut rows = sql.prepare(
+            "SELECT google_drive_id, object_key, size, sha256, import_id, id FROM images",
+        )?;
         let read = rows.query_map([], |row| {
             let image = ImageRow {
                 key: row.get(1)?,
                 size: number(row, 2)?,
                 sha256: row.get(3)?,
                 import: row.get(4)?,
+                id: number(row, 5)?,
             };
             Ok((row.get(0)?, image))
         })?;
         tables.images = read.collect::<Result<_, _>>()?;
+        let mut rows = sql.prepare("SELECT object_key, import_id FROM removals")?;
+        let read = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        tables.removals = read.collect::<Result<_, _>>()?;
         let mut rows = sql.prepare("SELECT provider, images, bytes FROM statistics")?;
         let read = rows.query_map([], |row| {
             Ok((row.get(0)?, (number(row, 1)?, number(row, 2)?)))
@@ -143,17 +152,18 @@ impl Tables {
         Ok(sql.query_row(newest, [], |row| number(row, 0))?)
     }
 
-    /// What these events tell, in this order.
+    /// What these events tell, each with its place in the stream. Removals are not among it: they
+    /// are forgotten when they are asked for, of which no event tells.
     #[must_use]
-    pub fn told_by(events: &[Event]) -> Self {
+    pub fn told_by(events: &[(u64, Event)]) -> Self {
         let mut tables = Self::default();
-        for event in events {
-            tables.hear(event);
+        for (sequence, event) in events {
+            tables.hear(*sequence, event);
         }
         tables
     }
 
-    fn hear(&mut self, event: &Event) {
+    fn hear(&mut self, sequence: u64, event: &Event) {
         let import = event.import_id.to_string();
         match &event.body {
             EventBody::TaskUnreadable { .. } => return,
@@ -220,7 +230,7 @@ impl Tables {
                     self.report(&import, &item, row);
                 }
                 if let EventBody::ImageImported { file, object, .. } = body {
-                    self.image(&import, file, object);
+                    self.image(sequence, &import, file, object);
                 }
             }
         }
@@ -295,9 +305,12 @@ impl Tables {
         }
     }
 
-    fn image(&mut self, import: &str, file: &SourceFile, object: &Object) {
+    fn image(&mut self, sequence: u64, import: &str, file: &SourceFile, object: &Object) {
+        let known = self.images.get(file.id.as_str());
+        let id = known.map_or(sequence, |image| image.id);
         self.forget_image(file.id.as_str());
         let row = ImageRow {
+            id,
             key: object.key.clone(),
             size: object.size,
             sha256: object.sha256.clone(),

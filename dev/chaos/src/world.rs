@@ -7,8 +7,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use drive_sim::{Faults, Server};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use rusqlite::Connection;
 use testkit::weed::Weed;
 use testkit::{NatsServer, Process};
@@ -146,19 +144,19 @@ impl World {
             .map(|(name, value)| (name.to_owned(), value))
             .into()
         };
-        let calm = [
-            nats.env_of_role("setup"),
-            settings(weed.endpoint(), nats.url().to_owned(), sim.url()),
-        ]
-        .concat();
-        let spoiled = settings(
-            format!("http://{}", store.proxy.address()),
-            format!("nats://{}", broker.proxy.address()),
-            format!("http://{}", drive.proxy.address()),
-        );
+        let calm = settings(weed.endpoint(), nats.url().to_owned(), sim.url());
+        let calm = [nats.env_of_role("setup"), calm].concat();
+        // Each role logs in as itself, and passes the proxy rather than going straight.
+        let spoiled = |role: Role| -> Settings {
+            let through = settings(
+                format!("http://{}", store.proxy.address()),
+                format!("nats://{}", broker.proxy.address()),
+                format!("http://{}", drive.proxy.address()),
+            );
+            [nats.env_of_role(role.command()), through].concat()
+        };
         run(program, &["setup"], &calm, &logs, Duration::from_secs(60)).await?;
-        let each = |role: Role| [nats.env_of_role(role.command()), spoiled.clone()].concat();
-        let crew = Crew::start(program, &plan.members, each, &logs, Arc::clone(&journal))?;
+        let crew = Crew::start(program, &plan.members, spoiled, &logs, Arc::clone(&journal))?;
         Ok(Self {
             crew,
             nats: Mutex::new(nats),
@@ -281,8 +279,7 @@ impl World {
 
     async fn kill_broker(&self, down: Duration) -> anyhow::Result<()> {
         let mut nats = self.nats.lock().await;
-        let pid = nats.pid().context("nats-server has no pid")?;
-        kill(Pid::from_raw(pid), Signal::SIGKILL)?;
+        nats.kill().await?;
         tokio::time::sleep(down).await;
         nats.restart().await
     }

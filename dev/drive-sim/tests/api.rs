@@ -4,7 +4,7 @@
 mod common;
 
 use common::{header, healthy, json, refused, text};
-use drive_sim::{EMPTY_FOLDER, PRIVATE_FOLDER};
+use drive_sim::{EMPTY_FOLDER, Kind, PRIVATE_FOLDER};
 use reqwest::Method;
 
 const FOLDER: &str = "sim-n250-s4k";
@@ -330,6 +330,29 @@ async fn statistics_count_what_happened() {
         .unwrap();
     assert_eq!(reset.status(), 200);
     assert_eq!(drive.server.stats(), drive_sim::Stats::default());
+}
+
+#[tokio::test]
+async fn whoever_watches_is_told_when_it_is_asked_and_answered() {
+    let drive = healthy().await;
+    json(drive.list(FOLDER, &[]), 200).await;
+    let mut watch = drive.server.watch();
+    let id = format!("{FOLDER}-f7");
+    for (id, status) in [(id.as_str(), 200), ("nobody", 404)] {
+        let response = drive.media(id).send().await.unwrap();
+        assert_eq!(response.status(), status);
+        for answered in [None, Some(status)] {
+            let moment = watch.next().await.unwrap();
+            assert_eq!(
+                (moment.kind, moment.id.as_str(), moment.answered),
+                (Kind::Download, id, answered)
+            );
+        }
+    }
+    json(drive.list(FOLDER, &[]), 200).await;
+    watch.skip();
+    drop(drive);
+    while watch.next().await.is_some() {}
 }
 
 #[tokio::test]

@@ -122,6 +122,13 @@ impl Weed {
         format!("http://127.0.0.1:{}", self.ports.http(Ports::S3))
     }
 
+    /// The URL beneath which the server keeps each bucket as a folder, which needs no credentials:
+    /// for looking at what is there past S3.
+    #[must_use]
+    pub fn buckets(&self) -> String {
+        format!("http://127.0.0.1:{}/buckets", self.ports.http(Ports::FILER))
+    }
+
     /// The access key id of an administrator.
     #[must_use]
     pub fn access_key(&self) -> &'static str {

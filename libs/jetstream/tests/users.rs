@@ -31,7 +31,7 @@ const PUBLISH: &[(&str, &[User])] = &[
     ("events.i.import.cancelled", &[User::Producer]),
     ("events.i.image.imported", &[User::Worker]),
     ("events.i.image.deleted", &[User::Worker]),
-    ("events.i.task.unreadable", &[User::Worker]),
+    ("events.i.task.unreadable", &[User::Producer, User::Worker]),
     ("events.i.task.else", &[]),
     ("events.i.else", &[]),
     ("$KV.CONTROL.i", &[User::Producer]),

@@ -32,6 +32,9 @@ pub use sqlite::{Comparison, Difference, DifferenceKind, Held, Look, Rebuild, Sq
 /// What every operation of the read model may fail with.
 pub type Result<T, E = ReadModelError> = std::result::Result<T, E>;
 
+/// The name of the projection's checkpoint: the last event folded into the tables.
+pub const CHECKPOINT: &str = "read-model";
+
 /// The read model in one of the databases it can be kept in. Clones share their connections.
 ///
 /// Every operation may answer [`ReadModelError::Unavailable`] and [`ReadModelError::Corrupt`];

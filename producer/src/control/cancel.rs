@@ -1,84 +1,70 @@
-//! Giving an import up.
+//! Cancel.
 
-use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::stream::{DeleteMessageError, DeleteMessageErrorKind};
+use contracts::kv::Control;
 use contracts::{EventBody, ImportId, streams, subjects};
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use super::next_message;
+use super::{queue, record};
 use crate::{Producer, announce, checkpoint};
 
-/// Deletions under way at once.
-const AT_ONCE: usize = 32;
-
 impl Producer {
-    /// Close the import to whoever still lists it, say so, and empty the queue.
-    pub(super) async fn cancel(&self, import: &ImportId) -> anyhow::Result<()> {
+    /// Give up what is left of the import, for good.
+    pub(super) async fn cancel(&self, import: &ImportId, command: u64) -> anyhow::Result<()> {
+        record::set(&self.nats, import, Control::Cancelled, command).await?;
         self.close(import).await?;
-        let stream = self.nats.context.get_stream_no_info(streams::TASKS).await?;
-        for waiting in [subjects::retries_of(import), subjects::parked_of(import)] {
-            stream.purge().filter(waiting).await?;
-        }
-        self.take_back(import).await
+        self.empty(import).await
     }
 
-    /// After this no batch of a producer that still lists can be stored. If another one got its page
-    /// in first, this fails, and is tried again.
+    /// End the listing: whoever still lists is refused from now on, as a stale producer is.
     async fn close(&self, import: &ImportId) -> anyhow::Result<()> {
-        let cancelled = EventBody::ImportCancelled {};
-        match checkpoint::load(&self.nats, import).await? {
-            Some((last, _)) if last.done => {
-                announce::event(&self.nats, import, last.pages, cancelled).await
+        loop {
+            let (at, expected) = match checkpoint::load(&self.nats, import).await? {
+                Some((at, sequence)) => (Some(at), sequence),
+                None => (None, 0),
+            };
+            let pages = at.as_ref().map_or(0, |at| at.pages);
+            if at.is_some_and(|at| at.done) {
+                return announce::event(&self.nats, import, pages, EventBody::ImportCancelled {})
+                    .await;
             }
-            Some((last, sequence)) => {
-                checkpoint::finish(&self.nats, import, cancelled, last.pages, sequence).await
+            let cancelled = EventBody::ImportCancelled {};
+            match checkpoint::finish(&self.nats, import, cancelled, pages, expected).await {
+                // A batch was faster.
+                Err(error) if checkpoint::is_fenced(&error) => {}
+                closed => return closed,
             }
-            None => checkpoint::finish(&self.nats, import, cancelled, 0, 0).await,
         }
     }
 
-    /// Delete the tasks that no worker was ever handed. One that is held is its worker's: an object
-    /// may be stored for it already, and must be reported.
-    async fn take_back(&self, import: &ImportId) -> anyhow::Result<()> {
-        let stream = self.nats.context.get_stream_no_info(streams::TASKS).await?;
+    /// Take the import's tasks off the queue, save those that a worker was handed: an object may be
+    /// stored for one already, so its worker (or the next one, should that die) sees to it.
+    async fn empty(&self, import: &ImportId) -> anyhow::Result<()> {
+        let stream = queue::stream(&self.nats).await?;
         let tasks = subjects::task(import);
         loop {
-            let workers = stream.consumer_info(streams::WORKERS).await?;
-            let mut next = workers.delivered.stream_sequence + 1;
-            let mut found = Vec::new();
-            while let Some(message) = next_message(&stream, &tasks, next).await? {
-                found.push(message.sequence);
-                next = message.sequence + 1;
+            let mut removed = 0;
+            for filter in [subjects::retries_of(import), subjects::parked_of(import)] {
+                removed += stream.purge().filter(filter).await?.purged;
             }
-            if found.is_empty() {
+            loop {
+                let handed_out = stream.consumer_info(streams::WORKERS).await?;
+                let handed_out = handed_out.delivered.stream_sequence;
+                let waiting = queue::some(&stream, &tasks, handed_out + 1).await?;
+                if waiting.is_empty() {
+                    break;
+                }
+                removed += waiting.len() as u64;
+                futures::stream::iter(waiting)
+                    .map(Ok)
+                    .try_for_each_concurrent(queue::AT_ONCE, |task| {
+                        queue::delete(&stream, task.sequence)
+                    })
+                    .await?;
+            }
+            // A retry may have come due between the two.
+            if removed == 0 {
                 return Ok(());
             }
-            futures::stream::iter(found)
-                .map(Ok)
-                .try_for_each_concurrent(AT_ONCE, |sequence| {
-                    let stream = &stream;
-                    async move {
-                        match stream.delete_message(sequence).await {
-                            Ok(_) => Ok(()),
-                            // Somebody was faster: another who carries this out, or a worker.
-                            Err(error) if is_gone(&error) => Ok(()),
-                            Err(error) => Err(anyhow::Error::from(error)),
-                        }
-                    }
-                })
-                .await?;
         }
-    }
-}
-
-fn is_gone(error: &DeleteMessageError) -> bool {
-    match error.kind() {
-        DeleteMessageErrorKind::JetStream(error) => matches!(
-            error.error_code(),
-            ErrorCode::NO_MESSAGE_FOUND
-                | ErrorCode::SEQUENCE_NOT_FOUND
-                | ErrorCode::STREAM_MESSAGE_DELETE_FAILED
-        ),
-        DeleteMessageErrorKind::Request | DeleteMessageErrorKind::TimedOut => false,
     }
 }

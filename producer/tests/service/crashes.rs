@@ -1,5 +1,6 @@
 //! Producers that stop, die or fall behind: another one goes on from the checkpoint.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,12 +10,17 @@ use jetstream::batch::{self, Checkpoint};
 use jetstream::topology::{self, TopologyConfig};
 use testkit::until;
 
-use crate::fleet::{DEADLINE, Fleet, assert_whole, each_once, images, listed, service};
+use crate::fleet::{DEADLINE, Fleet, Running, assert_whole, each_once, images, listed, service};
+use producer::Config;
 
-/// Takes as long as a lease lasts.
 #[tokio::test]
 async fn a_killed_producer_is_replaced_when_its_lease_is_over() {
     let fleet = Fleet::start().await;
+    let short = TopologyConfig {
+        ack_wait: Duration::from_secs(3),
+        ..TopologyConfig::default()
+    };
+    topology::setup(&fleet.nats, short).await.unwrap();
     let import = fleet.import("sim-n2500-s256").await;
     let config = producer::Config {
         window: 1_000,
@@ -26,7 +32,7 @@ async fn a_killed_producer_is_replaced_when_its_lease_is_over() {
         .build()
         .unwrap();
     machine.spawn(Box::pin(producer::run(config, service())));
-    fleet.queued_are(&import, 1_998).await;
+    fleet.queued_are(&import, 1_000).await;
     // Nothing of it runs on: no goodbye to anybody.
     machine.shutdown_background();
 
@@ -37,8 +43,8 @@ async fn a_killed_producer_is_replaced_when_its_lease_is_over() {
     assert_whole(&fleet.events(&import).await, &expected);
     assert_eq!(
         fleet.drive.stats().requests.list,
-        3,
-        "no page was listed again"
+        4,
+        "no page was listed again but the one that was half published"
     );
     next.stop().await;
 }
@@ -48,7 +54,7 @@ async fn a_stopped_producer_hands_over_at_once() {
     let fleet = Fleet::start().await;
     let import = fleet.import("sim-n2500-s256").await;
     let first = fleet.narrow_producer();
-    fleet.queued_are(&import, 1_998).await;
+    fleet.queued_are(&import, 1_000).await;
     first.stop().await;
     assert_eq!(
         fleet.requests().await,
@@ -63,8 +69,8 @@ async fn a_stopped_producer_hands_over_at_once() {
     assert_whole(&fleet.events(&import).await, &expected);
     assert_eq!(
         fleet.drive.stats().requests.list,
-        3,
-        "no page was listed again"
+        4,
+        "no page was listed again but the one that was half published"
     );
     second.stop().await;
 }
@@ -100,9 +106,11 @@ async fn a_page_that_was_published_and_not_announced_is_announced_by_the_next() 
     let fleet = Fleet::start().await;
     let import = fleet.import("sim-n2500-s256").await;
     let first = fleet.narrow_producer();
-    until("two pages are announced", DEADLINE, || async {
-        (listed(&fleet.events(&import).await).len() == 2).then_some(())
-    })
+    until(
+        "a page and the part of another are announced",
+        DEADLINE,
+        || async { (listed(&fleet.events(&import).await).len() == 2).then_some(()) },
+    )
     .await;
     fleet
         .nats
@@ -110,8 +118,11 @@ async fn a_page_that_was_published_and_not_announced_is_announced_by_the_next() 
         .delete_stream(streams::EVENTS)
         .await
         .unwrap();
-    let mut tasks = fleet.take(1_998).await;
-    fleet.queued_are(&import, 502).await;
+    let mut tasks = fleet.take(1_000).await;
+    until("what there is room for is published", DEADLINE, || async {
+        (fleet.queued(&import).await > 0).then_some(())
+    })
+    .await;
     first.stop().await;
     assert_eq!(
         fleet.requests().await,
@@ -128,8 +139,13 @@ async fn a_page_that_was_published_and_not_announced_is_announced_by_the_next() 
     assert_eq!(each_once(&tasks), images("sim-n2500-s256", 2_500));
     let events = fleet.events(&import).await;
     let pages = listed(&events);
-    assert_eq!(pages.len(), 1);
-    assert_eq!(pages[0].0.len(), 502);
+    let announced: Vec<&String> = pages.iter().flat_map(|page| &page.0).collect();
+    assert_eq!(
+        announced.len(),
+        1_500,
+        "what came before was in the lost stream"
+    );
+    assert_eq!(announced.iter().collect::<BTreeSet<_>>().len(), 1_500);
     assert_eq!(
         events.last().map(contracts::EventBody::kind),
         Some("import.listing_completed")
@@ -142,7 +158,7 @@ async fn a_producer_that_was_overtaken_publishes_nothing_more() {
     let fleet = Fleet::start().await;
     let import = fleet.import("sim-n2500-s256").await;
     let stale = fleet.narrow_producer();
-    fleet.queued_are(&import, 1_998).await;
+    fleet.queued_are(&import, 1_000).await;
     // As if another producer had gone on from the same checkpoint.
     let stream = fleet.nats.context.get_stream(streams::TASKS).await.unwrap();
     let last = stream
@@ -159,12 +175,11 @@ async fn a_producer_that_was_overtaken_publishes_nothing_more() {
         .await
         .unwrap();
 
-    assert_eq!(fleet.take(1_998).await.len(), 1_998);
+    assert_eq!(fleet.take(1_000).await.len(), 1_000);
     until("it has stood down", DEADLINE, || async {
         (stale.metric("imagefleet_producer_listing", "") < 1.0).then_some(())
     })
     .await;
-    assert_eq!(fleet.drive.stats().requests.list, 3, "it did try");
     assert_eq!(fleet.queued(&import).await, 0);
     assert_eq!(listed(&fleet.events(&import).await).len(), 2);
     assert_eq!(
@@ -173,4 +188,41 @@ async fn a_producer_that_was_overtaken_publishes_nothing_more() {
         "whoever overtook it settles the request"
     );
     stale.stop().await;
+}
+
+/// As above, with pages that go out in parts, and a part interrupted as well.
+#[tokio::test]
+async fn stops_amid_a_page_lose_and_double_nothing() {
+    let fleet = Fleet::start_with(Faults {
+        latency_ms: 10,
+        ..Faults::default()
+    })
+    .await;
+    let import = fleet.import("sim-n2500-s256").await;
+    let (mut tasks, mut rounds) = (Vec::new(), 0);
+    while fleet.requests().await > 0 {
+        let producer = Running::start(Config {
+            window: 150,
+            ..fleet.config()
+        });
+        // What it has the time for differs from round to round.
+        let most = 100 + 37 * rounds;
+        let enough = tasks.len() + most;
+        until("it has queued some", DEADLINE, || async {
+            let settled = fleet.requests().await == 0;
+            (settled || fleet.queued(&import).await >= 100.min(most)).then_some(())
+        })
+        .await;
+        while tasks.len() < enough && fleet.requests().await > 0 {
+            tasks.extend(fleet.take(enough - tasks.len()).await);
+        }
+        producer.stop().await;
+        rounds += 1;
+        assert!(rounds < 100, "it does not get on");
+    }
+    assert!(rounds > 3, "it was hardly ever interrupted");
+    tasks.extend(fleet.take_tasks().await);
+    let expected = images("sim-n2500-s256", 2_500);
+    assert_eq!(each_once(&tasks), expected);
+    assert_whole(&fleet.events(&import).await, &expected);
 }

@@ -1,16 +1,21 @@
 //! What a test needs around its producers.
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{Consumer, pull};
 use contracts::event::SkippedEntry;
-use contracts::{Event, EventBody, ImportId, ImportImage, ImportRequest, Task, streams, subjects};
+use contracts::{
+    Action, Cause, Command, Event, EventBody, ImportId, ImportImage, ImportRequest, Task, streams,
+    subjects,
+};
 use drive::{Auth, DriveConfig};
 use drive_sim::{Faults, Options};
 use futures::{StreamExt as _, TryStreamExt as _};
 use jetstream::{Nats, User};
 use producer::Config;
+use read_model::ReadModel;
 use runtime::{Health, Service};
 use tempfile::TempDir;
 use testkit::{NatsServer, until};
@@ -101,6 +106,54 @@ impl Fleet {
         import
     }
 
+    /// Tell `import` to do something. Gives the command's place in the stream.
+    pub(crate) async fn command(&self, import: &ImportId, action: Action) -> u64 {
+        let command = Command {
+            import_id: import.clone(),
+            action,
+            requested_by: Some("test".into()),
+        };
+        self.publish_command(contracts::encode(&command).unwrap())
+            .await
+    }
+
+    pub(crate) async fn publish_command(&self, payload: impl Into<Vec<u8>>) -> u64 {
+        let nameless = async_nats::HeaderMap::new();
+        self.nats
+            .publish_with_headers(subjects::COMMANDS.into(), nameless, payload.into().into())
+            .await
+            .unwrap()
+    }
+
+    /// Wait until every command is carried out.
+    pub(crate) async fn obeyed(&self) {
+        until("every command is carried out", DEADLINE, || async {
+            (self.stored(streams::IMPORTS, subjects::COMMANDS).await == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// [`Self::obeyed`], with a projector at work: retries wait for it.
+    pub(crate) async fn obeyed_and_folded(&self) -> ReadModel {
+        until("every command is carried out", DEADLINE, || async {
+            let model = self.fold().await;
+            let left = self.stored(streams::IMPORTS, subjects::COMMANDS).await;
+            (left == 0).then_some(model)
+        })
+        .await;
+        self.fold().await
+    }
+
+    /// Messages of `stream` under `filter`.
+    pub(crate) async fn stored(&self, stream: &str, filter: &str) -> usize {
+        let stream = self.nats.context.get_stream_no_info(stream).await.unwrap();
+        let counts = stream.info_with_subjects(filter).await.unwrap();
+        counts
+            .try_fold(0, async |sum, (_, count)| Ok(sum + count))
+            .await
+            .unwrap()
+    }
+
     /// Requests that are not settled.
     pub(crate) async fn requests(&self) -> u64 {
         let stream = self.nats.context.get_stream(streams::IMPORTS).await;
@@ -118,20 +171,7 @@ impl Fleet {
 
     /// Tasks of `import` on the queue.
     pub(crate) async fn queued(&self, import: &ImportId) -> usize {
-        let stream = self
-            .nats
-            .context
-            .get_stream_no_info(streams::TASKS)
-            .await
-            .unwrap();
-        let counts = stream
-            .info_with_subjects(subjects::task(import))
-            .await
-            .unwrap();
-        counts
-            .try_fold(0, async |sum, (_, count)| Ok(sum + count))
-            .await
-            .unwrap()
+        self.stored(streams::TASKS, &subjects::task(import)).await
     }
 
     pub(crate) async fn queued_are(&self, import: &ImportId, count: usize) {
@@ -141,9 +181,40 @@ impl Fleet {
         .await;
     }
 
+    /// Hand out `count` tasks, as to workers that keep them.
+    pub(crate) async fn hand_out(&self, count: usize) -> Vec<async_nats::jetstream::Message> {
+        let consumer: Consumer<pull::Config> = self
+            .nats
+            .context
+            .get_consumer_from_stream(streams::WORKERS, streams::TASKS)
+            .await
+            .unwrap();
+        let mut held = Vec::new();
+        while held.len() < count {
+            let wanted = count - held.len();
+            let fetched = consumer.fetch().max_messages(wanted).messages();
+            let fetched: Vec<_> = fetched.await.unwrap().try_collect().await.unwrap();
+            held.extend(fetched);
+        }
+        held
+    }
+
     /// Take every task off the queue, as workers do.
     pub(crate) async fn take_tasks(&self) -> Vec<ImportImage> {
         self.take(usize::MAX).await
+    }
+
+    /// Take every task off the queue until every request is settled.
+    pub(crate) async fn drain(&self) -> Vec<ImportImage> {
+        let taken = Mutex::new(Vec::new());
+        until("every request is settled", DEADLINE, || async {
+            let settled = self.requests().await == 0;
+            let more = self.take_tasks().await;
+            taken.lock().unwrap().extend(more);
+            settled.then_some(())
+        })
+        .await;
+        taken.into_inner().unwrap()
     }
 
     /// Take `most` tasks, or all there are.
@@ -183,8 +254,8 @@ impl Fleet {
         taken
     }
 
-    /// What was announced about `import`, in order.
-    pub(crate) async fn events(&self, import: &ImportId) -> Vec<EventBody> {
+    /// Everything that was announced, each event with its sequence.
+    pub(crate) async fn all_events(&self) -> Vec<(u64, Event)> {
         let stream = self.nats.context.get_stream(streams::EVENTS).await.unwrap();
         let state = stream.cached_info().state.clone();
         let mut events = Vec::new();
@@ -195,11 +266,50 @@ impl Fleet {
                 message.subject.as_str(),
                 subjects::event(&event.import_id, event.body.kind())
             );
-            if event.import_id == *import {
-                events.push(event.body);
-            }
+            events.push((sequence, event));
         }
         events
+    }
+
+    /// Do a projector's work.
+    pub(crate) async fn fold(&self) -> ReadModel {
+        let model = ReadModel::open_sqlite(&self.config().database_path)
+            .await
+            .unwrap();
+        let at = model.checkpoint(read_model::CHECKPOINT).await.unwrap();
+        let mut events = self.all_events().await;
+        events.retain(|(sequence, _)| *sequence > at);
+        if let Some((last, _)) = events.last() {
+            let last = *last;
+            model
+                .fold(read_model::CHECKPOINT, at, events, last)
+                .await
+                .unwrap();
+        }
+        model
+    }
+
+    /// Report that `task` failed, as its worker would.
+    pub(crate) async fn fail(&self, task: &ImportImage, cause: Cause) {
+        let body = EventBody::ImageFailed {
+            cause,
+            message: "for the test".into(),
+            attempts: task.attempt,
+            task: Box::new(task.clone()),
+        };
+        let subject = subjects::event(&task.import_id, body.kind());
+        let id = format!("{}.failed", task.message_id());
+        let event = contracts::encode(&Event::now(task.import_id.clone(), body)).unwrap();
+        self.nats.publish(subject, &id, event.into()).await.unwrap();
+    }
+
+    /// What was announced about `import`, in order.
+    pub(crate) async fn events(&self, import: &ImportId) -> Vec<EventBody> {
+        let events = self.all_events().await.into_iter();
+        events
+            .filter(|(_, event)| event.import_id == *import)
+            .map(|(_, event)| event.body)
+            .collect()
     }
 }
 

@@ -3,9 +3,12 @@
 
 mod fleet;
 
+mod control;
 mod crashes;
+mod fairness;
 mod outages;
 mod pages;
 mod requests;
+mod retries;
 mod strange;
 mod unchanged;

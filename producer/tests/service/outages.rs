@@ -69,12 +69,12 @@ async fn an_outage_of_drive_is_waited_out() {
     let fleet = Fleet::start().await;
     let producer = fleet.narrow_producer();
     let import = fleet.import("sim-n2500-s256").await;
-    fleet.queued_are(&import, 1_998).await;
+    fleet.queued_are(&import, 1_000).await;
     fleet.drive.set_faults(Faults {
         down: true,
         ..Faults::default()
     });
-    let mut tasks = fleet.take(1_998).await;
+    let mut tasks = fleet.take(1_000).await;
     until("Drive was asked in vain", DEADLINE, || async {
         let failed = producer.metric("imagefleet_producer_drive_requests_total", "retry");
         (failed >= 2.0).then_some(())
@@ -82,8 +82,7 @@ async fn an_outage_of_drive_is_waited_out() {
     .await;
     assert_eq!(fleet.requests().await, 1);
     fleet.drive.set_faults(Faults::default());
-    fleet.settled().await;
-    tasks.extend(fleet.take_tasks().await);
+    tasks.extend(fleet.drain().await);
     let expected = images("sim-n2500-s256", 2_500);
     assert_eq!(each_once(&tasks), expected);
     assert_whole(&fleet.events(&import).await, &expected);
@@ -96,20 +95,19 @@ async fn credentials_that_stop_working_are_waited_for_and_show() {
     let fleet = Fleet::start().await;
     let producer = fleet.narrow_producer();
     let import = fleet.import("sim-n2500-s256").await;
-    fleet.queued_are(&import, 1_998).await;
+    fleet.queued_are(&import, 1_000).await;
     fleet.drive.set_faults(Faults {
         unauthorized: true,
         ..Faults::default()
     });
-    let mut tasks = fleet.take(1_998).await;
+    let mut tasks = fleet.take(1_000).await;
     let health = &producer.service.health;
     until("health says that Drive is waited for", DEADLINE, || async {
         (!health.snapshot().dependencies["drive"].ready).then_some(())
     })
     .await;
     fleet.drive.set_faults(Faults::default());
-    fleet.settled().await;
-    tasks.extend(fleet.take_tasks().await);
+    tasks.extend(fleet.drain().await);
     assert_eq!(each_once(&tasks), images("sim-n2500-s256", 2_500));
     assert!(health.is_ready());
     producer.stop().await;

@@ -125,13 +125,13 @@ async fn a_replaced_object_goes_only_if_nobody_stored_it_again() {
         let deleted = |body: &EventBody| matches!(body, EventBody::ImageDeleted { .. });
         events.iter().filter(|event| deleted(&event.body)).count()
     };
-    for (writer, objects, told) in [(ImportId::generate(), 1, 0), (it.import.clone(), 0, 1)] {
+    for (writer, objects) in [(ImportId::generate(), 1), (it.import.clone(), 0)] {
         let task = Task::DeleteObject(delete(&writer));
         it.publish_raw(writer.as_str(), contracts::encode(&task).unwrap())
             .await;
         it.all_done().await;
         assert_eq!(it.objects().await.len(), objects);
-        assert_eq!(deletions().await, told);
+        assert_eq!(deletions().await, 0, "no row is meant");
     }
     worker.stop().await;
 }

@@ -15,12 +15,13 @@ async fn a_task_that_kills_its_workers_is_given_up_after_five() {
     const POISON: &str = "sim-n300-s5k-f150";
     // Between question and answer there is time to die.
     let (drive_env, sim) = drive(Faults {
-        latency_ms: 300,
+        latency_ms: 200,
         ..Faults::default()
     })
     .await;
     let (store_env, _store) = bucket("poison").await;
-    let env = [drive_env, store_env, ack_wait("2s")].concat();
+    let own = vec![("WORKER_CONCURRENCY", "32".to_owned())];
+    let env = [drive_env, store_env, own, ack_wait("2s")].concat();
     let mut fleet = Fleet::start(&fleet::program().unwrap(), 1, &env)
         .await
         .unwrap();

@@ -174,6 +174,7 @@ impl Fleet {
         let dies = member.dies.clone();
         tokio::spawn(async move {
             tokio::select! {
+                biased; // The dead announce nothing.
                 () = dies.cancelled() => {}
                 () = announces => {}
                 () = shares => {}
