@@ -143,7 +143,8 @@ async fn work(
             () = worker.controls.loaded() => {}
             () = stop.cancelled() => {}
         }
-        consume::run_with_tickets(
+        // Boxed: the loop holds several requests to NATS, and `run` would carry them all.
+        Box::pin(consume::run_with_tickets(
             &worker.nats,
             (streams::TASKS, streams::WORKERS),
             Options {
@@ -157,7 +158,7 @@ async fn work(
                 worker.last_fetch.came();
                 handle::handle(Arc::clone(&worker), delivery, ticket, give_up)
             },
-        )
+        ))
         .await;
         drained.cancel();
     };

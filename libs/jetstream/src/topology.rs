@@ -192,7 +192,9 @@ fn buckets_wanted(config: TopologyConfig) -> Vec<kv::Config> {
 /// # Errors
 /// When the server refuses, for instance because a stream's retention cannot be changed.
 pub async fn setup(nats: &Nats, config: TopologyConfig) -> Result<(), TopologyError> {
-    nats.unless_denied(&[API], create(nats, config)).await?
+    // Boxed: its caller would otherwise carry every request it makes.
+    nats.unless_denied(&[API], Box::pin(create(nats, config)))
+        .await?
 }
 
 async fn create(nats: &Nats, config: TopologyConfig) -> Result<(), TopologyError> {

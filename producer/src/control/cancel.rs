@@ -1,7 +1,8 @@
 //! Cancel.
 
+use async_nats::jetstream::message::StreamMessage;
 use contracts::kv::Control;
-use contracts::{EventBody, ImportId, streams, subjects};
+use contracts::{EventBody, ImportId, Task, streams, subjects};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::{queue, record};
@@ -46,15 +47,18 @@ impl Producer {
             for filter in [subjects::retries_of(import), subjects::parked_of(import)] {
                 removed += stream.purge().filter(filter).await?.purged;
             }
+            let mut from = 0;
             loop {
                 let handed_out = stream.consumer_info(streams::WORKERS).await?;
                 let handed_out = handed_out.delivered.stream_sequence;
-                let waiting = queue::some(&stream, &tasks, handed_out + 1).await?;
-                if waiting.is_empty() {
+                let waiting = queue::some(&stream, &tasks, from.max(handed_out + 1)).await?;
+                let Some(last) = waiting.last() else {
                     break;
-                }
-                removed += waiting.len() as u64;
-                futures::stream::iter(waiting)
+                };
+                from = last.sequence + 1;
+                let images: Vec<_> = waiting.into_iter().filter(imports_an_image).collect();
+                removed += images.len() as u64;
+                futures::stream::iter(images)
                     .map(Ok)
                     .try_for_each_concurrent(queue::AT_ONCE, |task| {
                         queue::delete(&stream, task.sequence)
@@ -67,4 +71,12 @@ impl Producer {
             }
         }
     }
+}
+
+/// A deletion that somebody asked for goes ahead, whatever becomes of the import.
+fn imports_an_image(message: &StreamMessage) -> bool {
+    !matches!(
+        contracts::decode(&message.payload),
+        Ok(Task::DeleteObject(_))
+    )
 }
