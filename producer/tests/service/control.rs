@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use async_nats::HeaderMap;
 use contracts::kv::{Control, ControlRecord};
 use contracts::{
-    Action, Cause, EventBody, ImportId, ImportImage, ImportRequest, Task, streams, subjects,
+    Action, Cause, DeleteObject, EventBody, ImportId, ImportImage, ImportRequest, Task, streams,
+    subjects,
 };
 use drive_sim::Faults;
 use jetstream::{Controls, at_schedule};
@@ -135,6 +136,35 @@ async fn cancelling_twice_is_cancelling_once() {
     );
     lister.stop().await;
     second.stop().await;
+}
+
+#[tokio::test]
+async fn cancelling_leaves_the_deletions_of_objects_on_the_queue() {
+    let fleet = Fleet::start().await;
+    let producer = fleet.producer();
+    let import = fleet.import("sim-n5-s256").await;
+    fleet.queued_are(&import, 5).await;
+    for n in 0..3 {
+        let task = Task::DeleteObject(DeleteObject {
+            import_id: import.clone(),
+            file_id: format!("file-{n}").parse().unwrap(),
+            bucket: "bucket".into(),
+            key: format!("key-{n}"),
+            written_by: Some(import.clone()),
+        });
+        let payload = contracts::encode(&task).unwrap();
+        let id = format!("removal.{n}");
+        let subject = subjects::task(&import);
+        fleet
+            .nats
+            .publish(subject, &id, payload.into())
+            .await
+            .unwrap();
+    }
+    fleet.command(&import, Action::Cancel).await;
+    fleet.obeyed().await;
+    assert_eq!(fleet.queued(&import).await, 3);
+    producer.stop().await;
 }
 
 #[tokio::test]
