@@ -230,10 +230,10 @@ fn imports(dice: &mut Dice, seed: u64, size: Size) -> Vec<Import> {
     let early = |dice: &mut Dice| dice.millis(0..length / 8);
     let mut all = Vec::new();
     let large = folder(dice, budget * 30 / 100);
-    let pause = Course::Paused(dice.millis(1_000..length / 4), dice.millis(2_000..10_000));
+    let pause = Course::Paused(dice.millis(0..2_500), dice.millis(2_000..10_000));
     all.push(import(Duration::ZERO, large, pause));
     let given_up = folder(dice, budget * 20 / 100);
-    let cancel = Course::Cancelled(dice.millis(500..length / 4));
+    let cancel = Course::Cancelled(dice.millis(0..1_500));
     all.push(import(early(dice), given_up, cancel));
     all.push(import(
         early(dice),
