@@ -30,9 +30,11 @@ impl Fleet {
     async fn setup(&self) {
         until("the topology is there", DEADLINE, || async {
             let mut setup = self.run("setup", "setup");
-            while setup.is_running() {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
+            until("setup ends", DEADLINE, || {
+                let ended = !setup.is_running();
+                async move { ended.then_some(()) }
+            })
+            .await;
             setup.stop().await.unwrap().success().then_some(())
         })
         .await;
