@@ -12,11 +12,11 @@ mod removals;
 mod standby;
 
 use contracts::streams;
-use jetstream::{Nats, topology};
+use jetstream::{Nats, presence, topology};
 use read_model::{ReadModel, ReadModelError};
 use runtime::backoff::Reconnect;
 use runtime::{Health, Service};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
@@ -79,20 +79,41 @@ enum Stopped {
 
 impl Projector {
     async fn project(&self, config: &Config) -> anyhow::Result<()> {
-        let Some(read_model) = self.open(config).await? else {
-            return Ok(());
+        // Either may be away while the other is there.
+        let (give, opened) = oneshot::channel();
+        let open = async {
+            if let Some(read_model) = self.open(config).await? {
+                let _ = give.send(read_model);
+            }
+            Ok(())
         };
-        let Some(nats) = jetstream::connect_when_up(&config.nats, &self.health, &self.stop).await?
-        else {
-            return Ok(());
+        let work = async {
+            let connecting = jetstream::connect_when_up(&config.nats, &self.health, &self.stop);
+            let Some(nats) = connecting.await? else {
+                return Ok(());
+            };
+            if !topology::verify_when_there(&nats, &self.health, &self.stop).await? {
+                return Ok(());
+            }
+            let ended = CancellationToken::new();
+            let fold = async {
+                let _ends = ended.clone().drop_guard();
+                let Ok(read_model) = opened.await else {
+                    return Ok(());
+                };
+                tokio::select! {
+                    followed = self.follow(&nats, &read_model) => followed,
+                    () = lag::watch(&nats, &read_model, &self.metrics) => Ok(()),
+                }
+            };
+            // Who asks for a status should hear why nothing is folded, as long as anybody can say.
+            let instance = format!("projector-{}", uuid::Uuid::new_v4());
+            let entry = ("projector", instance.as_str());
+            let tell = presence::tell(&nats, entry, &self.health, &ended);
+            let (folded, ()) = tokio::join!(fold, tell);
+            folded
         };
-        if !topology::verify_when_there(&nats, &self.health, &self.stop).await? {
-            return Ok(());
-        }
-        tokio::select! {
-            followed = self.follow(&nats, &read_model) => followed,
-            () = lag::watch(&nats, &read_model, &self.metrics) => Ok(()),
-        }
+        tokio::try_join!(open, work).map(drop)
     }
 
     /// Open the tables, waiting while the database is away.
