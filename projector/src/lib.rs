@@ -141,8 +141,10 @@ impl Projector {
     /// Fold until `stop`; after any outage go on from the checkpoint.
     async fn follow(&self, nats: &Nats, read_model: &ReadModel) -> anyhow::Result<()> {
         let mut pause = Reconnect::default();
+        let mut unfolded = None;
         while !self.stop.is_cancelled() {
-            match self.fold_on(nats, read_model, &mut pause).await {
+            let folding = self.fold_on(nats, read_model, &mut pause, &mut unfolded);
+            match folding.await {
                 Ok(()) => {}
                 Err(Stopped::Fenced) => {
                     tracing::warn!("another projector is at work; standing by");
@@ -167,10 +169,14 @@ impl Projector {
         nats: &Nats,
         read_model: &ReadModel,
         pause: &mut Reconnect,
+        unfolded: &mut Option<u64>,
     ) -> Result<(), Stopped> {
         let opened = async {
             let at = read_model.checkpoint(CHECKPOINT).await.map_err(sql)?;
-            self.health.ready("sql");
+            // A database that is locked or full can be read all the same.
+            if unfolded.is_none_or(|failed| at > failed) {
+                self.health.ready("sql");
+            }
             check_stream(nats, at).await?;
             let events = events::Events::from(nats, at + 1)
                 .await
@@ -186,7 +192,7 @@ impl Projector {
         let noted = Notify::new();
         // A projector that stands by is not here.
         tokio::select! {
-            folded = self.fold_from(at, events, read_model, &noted, pause) => folded,
+            folded = self.fold_from(at, events, read_model, &noted, pause, unfolded) => folded,
             () = removals::ask_for(nats, read_model, &noted, &self.metrics) => Ok(()),
         }
     }
@@ -198,6 +204,7 @@ impl Projector {
         read_model: &ReadModel,
         noted: &Notify,
         pause: &mut Reconnect,
+        unfolded: &mut Option<u64>,
     ) -> Result<(), Stopped> {
         loop {
             let batch = tokio::select! {
@@ -212,10 +219,13 @@ impl Projector {
             if last > at {
                 let count = folded.len() as u64;
                 let begun = std::time::Instant::now();
+                *unfolded = Some(at);
                 let folded = read_model
                     .fold(CHECKPOINT, at, folded, last)
                     .await
                     .map_err(sql)?;
+                *unfolded = None;
+                self.health.ready("sql");
                 if folded.removals > 0 {
                     noted.notify_one();
                 }
