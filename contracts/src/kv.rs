@@ -32,12 +32,12 @@ pub struct IdempotencyRecord {
     pub body_sha256: String,
 }
 
-/// `FLEET`, key = process instance: one process that spends Drive quota.
+/// `FLEET`, key = process instance: one process, its part in the Drive quota, and what it waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Presence {
     /// Record version.
     pub v: u32,
-    /// `producer` or `worker`.
+    /// `producer` or `worker`, which share the Drive quota, or `projector`, which has no part in it.
     pub role: String,
     /// Whether it has work for its share of the quota right now.
     pub busy: bool,

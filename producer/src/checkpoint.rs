@@ -103,6 +103,20 @@ impl Checkpoint {
         })
     }
 
+    /// What [`Self::next`] will give once the page at hand is published and its folder goes on at
+    /// `then`.
+    pub(crate) fn upcoming(&self, then: Option<&(FolderNode, String)>) -> Option<PagePart> {
+        let (folder, token) = match then {
+            Some((folder, token)) => (folder, Some(token.clone())),
+            None => (self.frontier.last()?, None),
+        };
+        Some(PagePart {
+            folder: folder.clone(),
+            token,
+            published: BTreeSet::new(),
+        })
+    }
+
     /// Remember a subfolder, once.
     pub(crate) fn found(&mut self, folder: FolderNode) {
         if self.visited.insert(folder.id.clone()) {
@@ -235,8 +249,13 @@ mod tests {
         let bytes = contracts::encode(&checkpoint).unwrap();
         let mut resumed: Checkpoint = contracts::decode(&bytes).unwrap();
         assert_eq!(resumed, checkpoint);
-        assert_eq!(resumed.next().unwrap(), part("root", Some("page2")));
+        let then = resumed.current.clone();
+        let upcoming = resumed.upcoming(then.as_ref());
+        assert_eq!(upcoming, Some(part("root", Some("page2"))));
+        assert_eq!(resumed.next(), upcoming);
+        assert_eq!(resumed.upcoming(None), Some(part("a", None)));
         assert_eq!(resumed.next().unwrap(), part("a", None));
+        assert_eq!(resumed.upcoming(None), None);
         assert_eq!(resumed.next(), None);
     }
 }

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use contracts::{Cause, EventBody, ImportId, ImportRequest, Task, subjects};
-use drive::{DriveError, ErrorKind};
+use drive::{DriveError, ErrorKind, Page};
 use jetstream::batch::{self, BatchError, Checkpoint as Checkpointed};
 use runtime::backoff::Reconnect;
 
-use crate::checkpoint::{Checkpoint, FolderNode};
+use crate::checkpoint::{Checkpoint, FolderNode, PagePart};
 use crate::sort::Sorted;
 use crate::{Producer, announce, checkpoint};
 
@@ -36,6 +36,9 @@ pub(crate) enum Stopped {
     Interrupted(anyhow::Error),
 }
 
+/// A page that was listed before its turn. It is in no checkpoint: whoever takes over lists it.
+type Ahead = (PagePart, Result<Page, DriveError>);
+
 impl<E: Into<anyhow::Error>> From<E> for Stopped {
     fn from(error: E) -> Self {
         Self::Interrupted(error.into())
@@ -60,10 +63,17 @@ impl Producer {
             return Ok(());
         }
         let mut relist = Reconnect::default();
+        let mut ahead = None;
         while let Some(part) = at.next() {
-            self.window.wait_for_room(&self.nats, import).await?;
             let folder = part.folder.clone();
-            let (page, next) = match self.list_page(&folder, part.token.as_deref()).await {
+            let listed = match ahead.take() {
+                Some((of, listed)) if of == part => listed,
+                _ => {
+                    self.window.wait_for_room(&self.nats, import).await?;
+                    self.list_page(&folder, part.token.as_deref()).await
+                }
+            };
+            let (page, next) = match listed {
                 Ok(page) => {
                     let next = page.next.clone();
                     (Ok(page), next)
@@ -99,14 +109,23 @@ impl Producer {
             sorted.without(&part.published);
             at.partial = Some(part);
             let next = next.map(|token| (folder, token));
-            sequence = self
-                .publish_page(import, request, sorted, &mut at, next, sequence)
-                .await?;
+            let upcoming = at.upcoming(next.as_ref());
+            let publish = self.publish_page(import, request, sorted, &mut at, next, sequence);
+            // Meanwhile the next page is asked for, so that workers do not wait for Drive, too.
+            (sequence, ahead) =
+                tokio::try_join!(publish, async { Ok(self.list_ahead(upcoming).await) })?;
         }
         let pages = at.pages;
         let completed = EventBody::ImportListingCompleted { pages };
         checkpoint::finish(&self.nats, import, completed, pages, sequence).await?;
         Ok(())
+    }
+
+    /// List a page before its turn. What Drive says of it, good or bad, is seen to when its turn comes.
+    async fn list_ahead(&self, part: Option<PagePart>) -> Option<Ahead> {
+        let part = part?;
+        let listed = self.list_page(&part.folder, part.token.as_deref()).await;
+        Some((part, listed))
     }
 
     /// Publish a sorted page as the queue has room, in batches. After the last one listing goes on

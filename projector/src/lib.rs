@@ -12,11 +12,11 @@ mod removals;
 mod standby;
 
 use contracts::streams;
-use jetstream::{Nats, topology};
+use jetstream::{Nats, presence, topology};
 use read_model::{ReadModel, ReadModelError};
 use runtime::backoff::Reconnect;
 use runtime::{Health, Service};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
@@ -79,20 +79,41 @@ enum Stopped {
 
 impl Projector {
     async fn project(&self, config: &Config) -> anyhow::Result<()> {
-        let Some(read_model) = self.open(config).await? else {
-            return Ok(());
+        // Either may be away while the other is there.
+        let (give, opened) = oneshot::channel();
+        let open = async {
+            if let Some(read_model) = self.open(config).await? {
+                let _ = give.send(read_model);
+            }
+            Ok(())
         };
-        let Some(nats) = jetstream::connect_when_up(&config.nats, &self.health, &self.stop).await?
-        else {
-            return Ok(());
+        let work = async {
+            let connecting = jetstream::connect_when_up(&config.nats, &self.health, &self.stop);
+            let Some(nats) = connecting.await? else {
+                return Ok(());
+            };
+            if !topology::verify_when_there(&nats, &self.health, &self.stop).await? {
+                return Ok(());
+            }
+            let ended = CancellationToken::new();
+            let fold = async {
+                let _ends = ended.clone().drop_guard();
+                let Ok(read_model) = opened.await else {
+                    return Ok(());
+                };
+                tokio::select! {
+                    followed = self.follow(&nats, &read_model) => followed,
+                    () = lag::watch(&nats, &read_model, &self.metrics) => Ok(()),
+                }
+            };
+            // Who asks for a status should hear why nothing is folded, as long as anybody can say.
+            let instance = format!("projector-{}", uuid::Uuid::new_v4());
+            let entry = ("projector", instance.as_str());
+            let tell = presence::tell(&nats, entry, &self.health, &ended);
+            let (folded, ()) = tokio::join!(fold, tell);
+            folded
         };
-        if !topology::verify_when_there(&nats, &self.health, &self.stop).await? {
-            return Ok(());
-        }
-        tokio::select! {
-            followed = self.follow(&nats, &read_model) => followed,
-            () = lag::watch(&nats, &read_model, &self.metrics) => Ok(()),
-        }
+        tokio::try_join!(open, work).map(drop)
     }
 
     /// Open the tables, waiting while the database is away.
@@ -120,8 +141,10 @@ impl Projector {
     /// Fold until `stop`; after any outage go on from the checkpoint.
     async fn follow(&self, nats: &Nats, read_model: &ReadModel) -> anyhow::Result<()> {
         let mut pause = Reconnect::default();
+        let mut unfolded = None;
         while !self.stop.is_cancelled() {
-            match self.fold_on(nats, read_model, &mut pause).await {
+            let folding = self.fold_on(nats, read_model, &mut pause, &mut unfolded);
+            match folding.await {
                 Ok(()) => {}
                 Err(Stopped::Fenced) => {
                     tracing::warn!("another projector is at work; standing by");
@@ -146,10 +169,14 @@ impl Projector {
         nats: &Nats,
         read_model: &ReadModel,
         pause: &mut Reconnect,
+        unfolded: &mut Option<u64>,
     ) -> Result<(), Stopped> {
         let opened = async {
             let at = read_model.checkpoint(CHECKPOINT).await.map_err(sql)?;
-            self.health.ready("sql");
+            // A database that is locked or full can be read all the same.
+            if unfolded.is_none_or(|failed| at > failed) {
+                self.health.ready("sql");
+            }
             check_stream(nats, at).await?;
             let events = events::Events::from(nats, at + 1)
                 .await
@@ -165,7 +192,7 @@ impl Projector {
         let noted = Notify::new();
         // A projector that stands by is not here.
         tokio::select! {
-            folded = self.fold_from(at, events, read_model, &noted, pause) => folded,
+            folded = self.fold_from(at, events, read_model, &noted, pause, unfolded) => folded,
             () = removals::ask_for(nats, read_model, &noted, &self.metrics) => Ok(()),
         }
     }
@@ -177,6 +204,7 @@ impl Projector {
         read_model: &ReadModel,
         noted: &Notify,
         pause: &mut Reconnect,
+        unfolded: &mut Option<u64>,
     ) -> Result<(), Stopped> {
         loop {
             let batch = tokio::select! {
@@ -191,10 +219,13 @@ impl Projector {
             if last > at {
                 let count = folded.len() as u64;
                 let begun = std::time::Instant::now();
+                *unfolded = Some(at);
                 let folded = read_model
                     .fold(CHECKPOINT, at, folded, last)
                     .await
                     .map_err(sql)?;
+                *unfolded = None;
+                self.health.ready("sql");
                 if folded.removals > 0 {
                     noted.notify_one();
                 }

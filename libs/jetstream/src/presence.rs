@@ -1,8 +1,11 @@
-//! Who shares the Drive quota right now: each process renews an entry in the `FLEET` bucket.
+//! Who is there, who shares the Drive quota right now, and what each waits for: every process renews
+//! an entry in the `FLEET` bucket.
 
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_nats::jetstream::kv;
 use contracts::kv::Presence;
 use contracts::streams;
 use futures::StreamExt as _;
@@ -85,14 +88,14 @@ impl State {
     }
 }
 
-/// Keep this process's entry alive, with what `health` waits for, and its `quota` share current,
-/// until `stop`.
+/// Keep this process's `entry` (role and instance) alive, with what `health` waits for, and its
+/// `quota` share current, until `stop`.
 ///
 /// Whoever cannot renew its entry spends nothing once it has expired: the others divide its share.
 /// While NATS is away for everybody nothing could be reported anyway.
 pub async fn run(
     nats: &Nats,
-    (role, instance): (&str, &str),
+    entry: (&str, &str),
     quota: &Quota,
     activity: &Activity,
     health: &Health,
@@ -101,21 +104,7 @@ pub async fn run(
     // Nothing is spent before it is known who else is there.
     quota.set_share(0.0);
     let members = Members::default();
-    let following = async {
-        let mut reconnect = Reconnect::default();
-        loop {
-            let begun = Instant::now();
-            let following = follow(nats, (role, instance), &members, activity, health);
-            if let Ok(Err(error)) = unless_lost(&nats.client, following).await {
-                tracing::warn!(error = %error, "quota shares cannot be followed; trying again");
-            }
-            if begun.elapsed() > streams::PRESENCE_TTL {
-                reconnect.reset();
-            }
-            reconnect.wait().await;
-            connected(&nats.client).await;
-        }
-    };
+    let following = again(nats, || follow(nats, entry, &members, activity, health));
     let sharing = async {
         let mut share = Share::default();
         let mut look = tokio::time::interval(LOOK);
@@ -124,7 +113,7 @@ pub async fn run(
                 _ = look.tick() => {}
                 () = members.changed() => {}
             }
-            quota.set_share(share.of(instance, &members));
+            quota.set_share(share.of(entry.1, &members));
         }
     };
     tokio::select! {
@@ -132,7 +121,45 @@ pub async fn run(
         () = following => {}
         () = sharing => {}
     }
-    // Best effort: the entry expires by itself.
+    leave(nats, entry.1).await;
+}
+
+/// Keep the entry of a process alive that spends no quota, with what `health` waits for, until
+/// `stop`.
+pub async fn tell(nats: &Nats, entry: (&str, &str), health: &Health, stop: &CancellationToken) {
+    let idle = Activity::default();
+    let telling = again(nats, || async {
+        let bucket = nats.context.get_key_value(streams::FLEET).await?;
+        renew(&bucket, entry, &idle, health).await
+    });
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = telling => {}
+    }
+    leave(nats, entry.1).await;
+}
+
+/// `attempt` for ever, anew whenever it fails or its connection is lost.
+async fn again<F>(nats: &Nats, attempt: impl Fn() -> F)
+where
+    F: Future<Output = Result<(), async_nats::Error>>,
+{
+    let mut reconnect = Reconnect::default();
+    loop {
+        let begun = Instant::now();
+        if let Ok(Err(error)) = unless_lost(&nats.client, attempt()).await {
+            tracing::warn!(error = %error, "the fleet's entries cannot be kept or followed; trying again");
+        }
+        if begun.elapsed() > streams::PRESENCE_TTL {
+            reconnect.reset();
+        }
+        reconnect.wait().await;
+        connected(&nats.client).await;
+    }
+}
+
+/// Best effort: the entry expires by itself.
+async fn leave(nats: &Nats, instance: &str) {
     let leaving = async {
         if let Ok(bucket) = nats.context.get_key_value(streams::FLEET).await {
             let _ = bucket.delete(instance).await;
@@ -143,30 +170,13 @@ pub async fn run(
 
 async fn follow(
     nats: &Nats,
-    (role, instance): (&str, &str),
+    entry: (&str, &str),
     members: &Members,
     activity: &Activity,
     health: &Health,
 ) -> Result<(), async_nats::Error> {
     let bucket = nats.context.get_key_value(streams::FLEET).await?;
     let mut changes = bucket.watch_with_history(">").await?;
-    let mut renew = tokio::time::interval(RENEW);
-    let renewing = async {
-        loop {
-            tokio::select! {
-                _ = renew.tick() => {}
-                () = activity.inner.began.notified() => {}
-            }
-            let mine = Presence {
-                v: 1,
-                role: role.to_owned(),
-                busy: activity.is_busy(),
-                waiting: health.missing(),
-            };
-            let mine = serde_json::to_vec(&mine)?;
-            bucket.put(instance, mine.into()).await?;
-        }
-    };
     let listening = async {
         while let Some(change) = changes.next().await {
             members.take(change?);
@@ -174,7 +184,31 @@ async fn follow(
         Ok(())
     };
     tokio::select! {
-        ended = renewing => ended,
+        ended = renew(&bucket, entry, activity, health) => ended,
         ended = listening => ended,
+    }
+}
+
+/// Put the entry, again and again, until that fails.
+async fn renew(
+    bucket: &kv::Store,
+    (role, instance): (&str, &str),
+    activity: &Activity,
+    health: &Health,
+) -> Result<(), async_nats::Error> {
+    let mut due = tokio::time::interval(RENEW);
+    loop {
+        tokio::select! {
+            _ = due.tick() => {}
+            () = activity.inner.began.notified() => {}
+        }
+        let mine = Presence {
+            v: 1,
+            role: role.to_owned(),
+            busy: activity.is_busy(),
+            waiting: health.missing(),
+        };
+        let mine = serde_json::to_vec(&mine)?;
+        bucket.put(instance, mine.into()).await?;
     }
 }

@@ -31,8 +31,11 @@ impl Share {
         let (right, alone) = {
             let live = members.live();
             let total: f64 = live.values().map(|(presence, _)| weight(presence)).sum();
-            let mine = live.get(instance).map(|(presence, _)| weight(presence));
-            (mine.map_or(0.0, |mine| mine / total), live.len() == 1)
+            let mine = live
+                .get(instance)
+                .map_or(0.0, |(presence, _)| weight(presence));
+            let right = if mine > 0.0 { mine / total } else { 0.0 };
+            (right, total <= mine)
         };
         if alone && right > 0.0 {
             // Nobody is there to lose anything. Whoever comes later hears of us first, and waits.
@@ -59,6 +62,7 @@ impl Share {
 
 fn weight(presence: &Presence) -> f64 {
     match (presence.role.as_str(), presence.busy) {
+        ("projector", _) => 0.0,
         ("producer", true) => PRODUCER_WEIGHT,
         (_, true) => 1.0,
         // Nobody is ever without a share: the first call after idling must not wait for the fleet.

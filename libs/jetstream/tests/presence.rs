@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use jetstream::Nats;
 use jetstream::presence::{self, Activity};
+use jetstream::{Members, Nats};
 use runtime::{Health, Quota};
 use testkit::{NatsServer, until};
 use tokio::task::JoinHandle;
@@ -79,4 +79,39 @@ async fn shares_follow_who_is_there_and_who_is_busy() {
     second.run.await.unwrap();
     lister.run.abort();
     first.has(1.0).await;
+}
+
+#[tokio::test]
+async fn what_is_waited_for_is_told_and_taken_back() {
+    let (_server, nats) = NatsServer::start_with_topology().await.unwrap();
+    let health = Health::new("projector");
+    health.waiting("sql", "locked");
+    let stop = CancellationToken::new();
+    let telling = tokio::spawn({
+        let (nats, health, stop) = (nats.clone(), health.clone(), stop.clone());
+        async move { presence::tell(&nats, ("projector", "p"), &health, &stop).await }
+    });
+    let members = Members::default();
+    tokio::spawn({
+        let members = members.clone();
+        let nats = nats.clone();
+        async move { members.follow(&nats).await }
+    });
+    let told = async |why: Option<&str>| {
+        until(&format!("it is told: {why:?}"), DEADLINE, || async {
+            (members.waiting().get("sql").map(String::as_str) == why).then_some(())
+        })
+        .await;
+    };
+    told(Some("locked")).await;
+    let worker = Member::join(&nats, "worker", "worker");
+    worker.has(1.0).await;
+    health.ready("sql");
+    told(None).await;
+    // Who leaves waits for nothing any more.
+    health.waiting("sql", "locked again");
+    told(Some("locked again")).await;
+    stop.cancel();
+    telling.await.unwrap();
+    told(None).await;
 }

@@ -35,7 +35,10 @@ const PUBLISH: &[(&str, &[User])] = &[
     ("events.i.task.else", &[]),
     ("events.i.else", &[]),
     ("$KV.CONTROL.i", &[User::Producer]),
-    ("$KV.FLEET.process", &[User::Producer, User::Worker]),
+    (
+        "$KV.FLEET.process",
+        &[User::Producer, User::Worker, User::Projector],
+    ),
     ("$KV.SUBMISSIONS.i", &[User::Gateway]),
     ("anything.else", &[]),
     // Other users' inboxes.
@@ -371,6 +374,10 @@ async fn what_each_role_does_with_jetstream_succeeds() {
             .await
             .unwrap();
     }
+    let projector = connect(User::Projector).await;
+    let fleet = projector.context.get_key_value("FLEET").await.unwrap();
+    fleet.put("projector", "waits".into()).await.unwrap();
+    fleet.delete("projector").await.unwrap();
     let gateway = connect(User::Gateway).await;
     let submissions = gateway.context.get_key_value("SUBMISSIONS").await.unwrap();
     submissions.create("i", "{}".into()).await.unwrap();

@@ -41,10 +41,10 @@ async fn a_killed_producer_is_replaced_when_its_lease_is_over() {
     let expected = images("sim-n2500-s256", 2_500);
     assert_eq!(each_once(&fleet.take_tasks().await), expected);
     assert_whole(&fleet.events(&import).await, &expected);
-    assert_eq!(
-        fleet.drive.stats().requests.list,
-        4,
-        "no page was listed again but the one that was half published"
+    let lists = fleet.drive.stats().requests.list;
+    assert!(
+        (4..=5).contains(&lists),
+        "no page was listed again but the one that was half published, and the one asked for ahead: {lists}"
     );
     next.stop().await;
 }
@@ -67,10 +67,10 @@ async fn a_stopped_producer_hands_over_at_once() {
     let expected = images("sim-n2500-s256", 2_500);
     assert_eq!(each_once(&fleet.take_tasks().await), expected);
     assert_whole(&fleet.events(&import).await, &expected);
-    assert_eq!(
-        fleet.drive.stats().requests.list,
-        4,
-        "no page was listed again but the one that was half published"
+    let lists = fleet.drive.stats().requests.list;
+    assert!(
+        (4..=5).contains(&lists),
+        "no page was listed again but the one that was half published, and the one asked for ahead: {lists}"
     );
     second.stop().await;
 }

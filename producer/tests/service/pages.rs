@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use contracts::{EventBody, ImportRequest, subjects};
 use drive_sim::{Exhibit, Expect};
+use producer::Config;
 use testkit::until;
 
-use crate::fleet::{DEADLINE, Fleet, assert_whole, each_once, images, listed};
+use crate::fleet::{DEADLINE, Fleet, Running, assert_whole, each_once, images, listed};
 
 #[tokio::test]
 async fn every_listed_image_is_queued_once() {
@@ -109,6 +110,53 @@ async fn the_queue_holds_no_more_than_a_window() {
         &fleet.events(&large).await,
         &images("sim-n4000-s256", 4_000),
     );
+    producer.stop().await;
+}
+
+/// Listing a page takes as long as Drive likes; workers that are through with one must not wait for
+/// that from the beginning.
+#[tokio::test]
+async fn the_next_page_is_asked_for_while_one_waits_for_room_and_no_further_one() {
+    let fleet = Fleet::start().await;
+    let producer = Running::start(Config {
+        window: 500,
+        ..fleet.config()
+    });
+    let lists = || fleet.drive.stats().requests.list;
+    let large = fleet.import("sim-n4000-s256").await;
+    fleet.queued_are(&large, 500).await;
+    until("the second page is asked for", DEADLINE, || async {
+        (lists() == 2).then_some(())
+    })
+    .await;
+    // What is announced is what is stored: nothing of the second page.
+    until("500 images are announced", DEADLINE, || async {
+        let announced = listed(&fleet.events(&large).await);
+        let images: usize = announced.iter().map(|(queued, _)| queued.len()).sum();
+        (images == 500).then_some(())
+    })
+    .await;
+    // Another import is listed from end to end meanwhile.
+    let small = fleet.import("sim-n5-s256").await;
+    until("the small import is listed", DEADLINE, || async {
+        let last = fleet.events(&small).await.pop();
+        matches!(last, Some(EventBody::ImportListingCompleted { .. })).then_some(())
+    })
+    .await;
+    assert_eq!(
+        lists(),
+        3,
+        "two pages of the large one and one of the small one"
+    );
+    assert_eq!(fleet.queued(&large).await, 500);
+
+    let taken = fleet.drain().await;
+    assert_eq!(each_once(&taken).len(), 4_005);
+    assert_whole(
+        &fleet.events(&large).await,
+        &images("sim-n4000-s256", 4_000),
+    );
+    assert_eq!(lists(), 6, "no page is listed twice");
     producer.stop().await;
 }
 

@@ -54,7 +54,8 @@ async fn the_database_is_locked_for_a_while() {
     let lock = Connection::open(it.database()).unwrap();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     it.publish(&import("after", 20)).await;
-    projector.waits_for("sql").await;
+    let why = projector.waits_for("sql").await;
+    it.fleet_hears(Some(&why)).await;
     until("lag is told", PATIENCE, || async {
         (projector.metric("imagefleet_projector_lag_events") > 0.0).then_some(())
     })
@@ -62,6 +63,7 @@ async fn the_database_is_locked_for_a_while() {
     lock.execute_batch("ROLLBACK").unwrap();
     it.assert_exact().await;
     projector.is_ready().await;
+    it.fleet_hears(None).await;
     until("nothing is behind", PATIENCE, || async {
         (projector.metric("imagefleet_projector_lag_events") == 0.0).then_some(())
     })
@@ -104,7 +106,8 @@ async fn the_database_cannot_be_opened_at_first() {
     let folder = it.database().parent().unwrap().to_path_buf();
     std::fs::write(&folder, "in the way").unwrap();
     let projector = it.project();
-    projector.waits_for("sql").await;
+    let why = projector.waits_for("sql").await;
+    it.fleet_hears(Some(&why)).await;
     std::fs::remove_file(&folder).unwrap();
     it.assert_exact().await;
     projector.is_ready().await;

@@ -10,7 +10,7 @@ use contracts::{
     Cause, Event, EventBody, FileId, ImportId, ImportImage, ImportRequest, Object, Prefix,
     SkipReason, SourceFile, streams, subjects,
 };
-use jetstream::{Nats, User};
+use jetstream::{Members, Nats, User};
 use projector::Config;
 use prometheus::Registry;
 use read_model::fold::State;
@@ -91,6 +91,19 @@ impl Fixture {
             payload.into(),
         )
         .await;
+    }
+
+    /// Wait until everybody can know why the database is waited for, or that it is not.
+    pub(crate) async fn fleet_hears(&self, why: Option<&str>) {
+        let members = Members::default();
+        let what = format!("the fleet hears {why:?}");
+        let hears = until(&what, PATIENCE, || async {
+            (members.waiting().get("sql").map(String::as_str) == why).then_some(())
+        });
+        tokio::select! {
+            ended = members.follow(&self.nats) => panic!("{ended:?}"),
+            () = hears => {}
+        }
     }
 
     /// Sequence of the stream's last message.
@@ -338,6 +351,8 @@ fn imported(file: SourceFile) -> EventBody {
         content_type: "image/jpeg".into(),
         width: Some(4),
         height: Some(3),
+        taken_at: None,
+        orientation: None,
     };
     EventBody::ImageImported {
         run: 1,

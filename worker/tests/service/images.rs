@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use contracts::EventBody;
-use drive_sim::{Expect, Faults, MUSEUM, museum};
+use drive_sim::{Expect, Faults, LOCAL_FOLDER, MUSEUM, Options, museum};
 
 use crate::support::{self, no_prefix};
 
@@ -59,6 +59,34 @@ async fn events_tell_what_the_bytes_are() {
         (head.source_name, head.drive_id),
         (file.name, file.id.to_string())
     );
+}
+
+#[tokio::test]
+async fn events_tell_when_an_image_was_taken_and_how_it_is_turned() {
+    // A JPEG's beginning: an EXIF block with a directory for the orientation, and one for the date.
+    let photograph = b"\xff\xd8\xff\xe1\0\x54Exif\0\0MM\0\x2a\0\0\0\x08\
+        \0\x02\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\x87\x69\0\x04\0\0\0\x01\0\0\0\x26\0\0\0\0\
+        \0\x01\x90\x03\0\x02\0\0\0\x14\0\0\0\x38\0\0\0\02024:05:01 12:00:00\0\
+        \xff\xd9";
+    let photographs = tempfile::tempdir().unwrap();
+    std::fs::write(photographs.path().join("turned.jpg"), photograph).unwrap();
+    let mut it = support::start(Faults::default()).await;
+    let options = Options {
+        folder: Some(photographs.path().to_owned()),
+        ..Options::default()
+    };
+    it.sim = drive_sim::serve(options).await.unwrap();
+    let file = it.listed(LOCAL_FOLDER).await.remove(0);
+    it.publish(it.task(file)).await;
+    let _worker = it.work();
+    let object = it
+        .event("it is imported", |body| match body {
+            EventBody::ImageImported { object, .. } => Some(object.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(object.taken_at.as_deref(), Some("2024-05-01T12:00:00"));
+    assert_eq!(object.orientation, Some(6));
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! An outage is not a failure: whatever is away, work waits, spends nothing, and goes on by itself.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use drive_sim::{Faults, Server};
+use drive_sim::Faults;
 use e2e::{assert_every_byte, bucket, bucket_of, drive, outcomes};
 use storage::Store;
 use testkit::weed::Weed;
@@ -11,8 +11,13 @@ use testkit::{Fleet, Process, fleet, until};
 
 use crate::{DEADLINE, ack_wait, status};
 
-/// Without care for outages every image would spend its two attempts in less than two seconds.
-const OUTAGE: Duration = Duration::from_secs(10);
+/// How long each dependency is away. Without care for outages every image would spend its two
+/// attempts in less than two seconds.
+const AWAY: Duration = Duration::from_secs(60);
+/// How long credentials are refused.
+const REFUSED: Duration = Duration::from_secs(10);
+/// From the moment something is back until images arrive again, by themselves.
+const RESUMES: Duration = Duration::from_secs(20);
 const IMAGES: u64 = 300;
 
 fn unhurried() -> Faults {
@@ -56,6 +61,17 @@ impl Import {
             (self.imported().await >= before + more).then_some(())
         })
         .await;
+    }
+
+    /// Wait until what stood still goes on, now that `back` is.
+    async fn resumes(&self, back: &str, seen: u64) {
+        let since = Instant::now();
+        until("the import resumes", RESUMES, || async {
+            (self.imported().await > seen).then_some(())
+        })
+        .await;
+        let after = since.elapsed().as_secs_f64();
+        println!("{back} is back: images arrive after {after:.1} s");
     }
 
     /// Wait until the status says what is waited for.
@@ -103,52 +119,142 @@ async fn ready(process: &Process) {
     .await;
 }
 
+/// Each has a fleet of its own and they stand still side by side, so that four minutes take one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn drive_is_away_and_then_refuses_our_key() {
+async fn each_is_away_for_a_minute() {
+    tokio::join!(
+        Box::pin(drive_is_away()),
+        Box::pin(the_store_is_away()),
+        Box::pin(nats_is_away()),
+        Box::pin(sql_is_away()),
+    );
+}
+
+async fn drive_is_away() {
     let (drive_env, sim) = drive(unhurried()).await;
     let (store_env, store) = bucket("drive-away").await;
     let import = Import::begin(1, &[drive_env, store_env].concat()).await;
     let worker = &import.fleet.workers[0];
-    let meanwhile = async |sim: &Server, faults: Faults| {
-        import.goes_on(20).await;
-        sim.set_faults(faults);
-        let why = import.waits_for("drive").await;
-        assert_eq!(not_ready(worker, "drive").await, why);
-        tokio::time::sleep(OUTAGE).await;
-        sim.set_faults(unhurried());
-        import.goes_on(20).await;
-        ready(worker).await;
-        why
-    };
-    let down = Faults {
+    import.goes_on(20).await;
+    sim.set_faults(Faults {
         down: true,
         ..unhurried()
-    };
-    meanwhile(&sim, down).await;
-    let unauthorized = Faults {
-        unauthorized: true,
-        ..unhurried()
-    };
-    let why = meanwhile(&sim, unauthorized).await;
-    assert!(why.contains("GOOGLE_API_KEY"), "{why}");
-    assert!(!why.contains(drive_sim::DEFAULT_API_KEY), "{why}");
+    });
+    let why = import.waits_for("drive").await;
+    assert_eq!(not_ready(worker, "drive").await, why);
+    tokio::time::sleep(AWAY).await;
+    let seen = import.imported().await;
+    sim.set_faults(unhurried());
+    import.resumes("Drive", seen).await;
+    ready(worker).await;
     import.arrives_whole(&store).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_store_is_away_and_then_refuses_our_secret() {
+async fn the_store_is_away() {
     let (drive_env, _sim) = drive(unhurried()).await;
     let mut weed = Weed::start().await.unwrap();
     let (store_env, store) = bucket_of(&weed, "away").await;
     let import = Import::begin(1, &[drive_env, store_env].concat()).await;
     let worker = &import.fleet.workers[0];
-    let secret = weed.secret_key().to_owned();
-
     import.goes_on(20).await;
     weed.stop();
     import.waits_for("store").await;
     not_ready(worker, "store").await;
-    tokio::time::sleep(OUTAGE).await;
+    tokio::time::sleep(AWAY).await;
+    let seen = import.imported().await;
+    weed.resume().await.unwrap();
+    import.resumes("the store", seen).await;
+    ready(worker).await;
+    import.arrives_whole(&store).await;
+}
+
+async fn nats_is_away() {
+    let (drive_env, _sim) = drive(unhurried()).await;
+    let (store_env, store) = bucket("nats-away").await;
+    let mut import = Import::begin(1, &[drive_env, store_env].concat()).await;
+    import.goes_on(20).await;
+    import.fleet.nats.stop().await;
+    not_ready(&import.fleet.workers[0], "nats").await;
+    import.waits_for("nats").await;
+    // What can be served without NATS still is, and what cannot is refused at once.
+    let folder = "https://drive.google.com/drive/folders/sim-n1-s5k";
+    let submitted = reqwest::Client::new()
+        .post(format!("{}/api/import/google-drive", import.fleet.url))
+        .json(&serde_json::json!({ "folder_url": folder }))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(submitted.status(), 503);
+    assert!(submitted.headers().contains_key("retry-after"));
+    tokio::time::sleep(AWAY).await;
+    let seen = import.imported().await;
+    import.fleet.nats.restart().await.unwrap();
+    import.resumes("NATS", seen).await;
+    ready(&import.fleet.workers[0]).await;
+    import.arrives_whole(&store).await;
+}
+
+/// Somebody holds SQLite's one write lock. Reading goes on, folding waits.
+async fn sql_is_away() {
+    let (drive_env, _sim) = drive(unhurried()).await;
+    let (store_env, store) = bucket("sql-away").await;
+    let import = Import::begin(1, &[drive_env, store_env].concat()).await;
+    import.goes_on(20).await;
+    let database = import.fleet.setting("DATABASE_PATH").unwrap();
+    let lock = rusqlite::Connection::open(database).unwrap();
+    lock.busy_timeout(DEADLINE).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let seen = import.imported().await;
+    let why = import.waits_for("sql").await;
+    assert_eq!(not_ready(&import.fleet.projector, "sql").await, why);
+    tokio::time::sleep(AWAY).await;
+    assert_eq!(import.imported().await, seen, "nobody folds now");
+    lock.execute_batch("ROLLBACK").unwrap();
+    drop(lock);
+    import.resumes("SQL", seen).await;
+    ready(&import.fleet.projector).await;
+    import.arrives_whole(&store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn credentials_are_refused_and_accepted_again() {
+    tokio::join!(
+        Box::pin(drive_refuses_our_key()),
+        Box::pin(the_store_refuses_our_secret()),
+    );
+}
+
+async fn drive_refuses_our_key() {
+    let (drive_env, sim) = drive(unhurried()).await;
+    let (store_env, store) = bucket("drive-refuses").await;
+    let import = Import::begin(1, &[drive_env, store_env].concat()).await;
+    let worker = &import.fleet.workers[0];
+    import.goes_on(20).await;
+    sim.set_faults(Faults {
+        unauthorized: true,
+        ..unhurried()
+    });
+    let why = import.waits_for("drive").await;
+    assert_eq!(not_ready(worker, "drive").await, why);
+    assert!(why.contains("GOOGLE_API_KEY"), "{why}");
+    assert!(!why.contains(drive_sim::DEFAULT_API_KEY), "{why}");
+    tokio::time::sleep(REFUSED).await;
+    let seen = import.imported().await;
+    sim.set_faults(unhurried());
+    import.resumes("the key", seen).await;
+    ready(worker).await;
+    import.arrives_whole(&store).await;
+}
+
+async fn the_store_refuses_our_secret() {
+    let (drive_env, _sim) = drive(unhurried()).await;
+    let mut weed = Weed::start().await.unwrap();
+    let (store_env, store) = bucket_of(&weed, "refuses").await;
+    let import = Import::begin(1, &[drive_env, store_env].concat()).await;
+    let worker = &import.fleet.workers[0];
+    let secret = weed.secret_key().to_owned();
+    import.goes_on(20).await;
+    weed.stop();
     weed.set_secret_key("another-secret");
     weed.resume().await.unwrap();
     let why = until("the store refuses", DEADLINE, || async {
@@ -157,58 +263,13 @@ async fn the_store_is_away_and_then_refuses_our_secret() {
     })
     .await;
     assert!(!why.contains(&secret), "{why}");
-    tokio::time::sleep(OUTAGE).await;
+    tokio::time::sleep(REFUSED).await;
+    let seen = import.imported().await;
     weed.stop();
     weed.set_secret_key(&secret);
     weed.resume().await.unwrap();
-    import.goes_on(20).await;
+    import.resumes("the secret", seen).await;
     ready(worker).await;
-    import.arrives_whole(&store).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nats_is_away_and_then_sql() {
-    let (drive_env, _sim) = drive(unhurried()).await;
-    let (store_env, store) = bucket("nats-away").await;
-    let mut import = Import::begin(1, &[drive_env, store_env].concat()).await;
-    let http = reqwest::Client::new();
-
-    import.goes_on(20).await;
-    import.fleet.nats.stop().await;
-    not_ready(&import.fleet.workers[0], "nats").await;
-    import.waits_for("nats").await;
-    // What can be served without NATS still is, and what cannot is refused at once.
-    let submitted = http
-        .post(format!("{}/api/import/google-drive", import.fleet.url))
-        .json(
-            &serde_json::json!({"folder_url": "https://drive.google.com/drive/folders/sim-n1-s5k"}),
-        )
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(submitted.status(), 503);
-    assert!(submitted.headers().contains_key("retry-after"));
-    tokio::time::sleep(OUTAGE).await;
-    import.fleet.nats.restart().await.unwrap();
-    import.goes_on(20).await;
-    ready(&import.fleet.workers[0]).await;
-
-    // Somebody holds SQLite's one write lock. Reading goes on, folding waits.
-    let database = import.fleet.setting("DATABASE_PATH").unwrap();
-    let lock = rusqlite::Connection::open(database).unwrap();
-    lock.busy_timeout(DEADLINE).unwrap();
-    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let seen = import.imported().await;
-    not_ready(&import.fleet.projector, "sql").await;
-    tokio::time::sleep(OUTAGE).await;
-    assert_eq!(import.imported().await, seen, "nobody folds now");
-    lock.execute_batch("ROLLBACK").unwrap();
-    drop(lock);
-    until("folding goes on", DEADLINE, || async {
-        (import.imported().await > seen).then_some(())
-    })
-    .await;
-    ready(&import.fleet.projector).await;
     import.arrives_whole(&store).await;
 }
 

@@ -318,3 +318,24 @@ async fn who_cannot_renew_its_entry_stops_spending() {
     tokio::time::sleep(PRESENCE_TTL).await;
     assert!(share.of("me", &members) == 0.0, "others have it now");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_projector_has_no_part_in_the_quota() {
+    let presence = |role: &str, busy| Presence {
+        v: 1,
+        role: role.to_owned(),
+        busy,
+        waiting: BTreeMap::new(),
+    };
+    let members = Members::default();
+    members.put("projector-1".into(), presence("projector", true));
+    members.put("worker-1".into(), presence("worker", false));
+    let mut share = Share::default();
+    // Alone among those who spend it: nobody is there to wait for.
+    assert_eq!(share.of("worker-1", &members), 1.0);
+    assert_eq!(Share::default().of("projector-1", &members), 0.0);
+    members.put("worker-2".into(), presence("worker", false));
+    assert_eq!(share.of("worker-1", &members), 0.5);
+    // A process that is told to be here by nobody gets nothing.
+    assert_eq!(share.of("worker-3", &members), 0.0);
+}
