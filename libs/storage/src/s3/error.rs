@@ -54,7 +54,11 @@ impl Place {
         }
     }
 
-    fn unreachable(&self, source: Source) -> StoreError {
+    pub(super) fn is_amazon(&self) -> bool {
+        self.endpoint == format!("https://s3.{}.amazonaws.com", self.region)
+    }
+
+    pub(super) fn unreachable(&self, source: Source) -> StoreError {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(source.as_ref());
         while let Some(error) = cause {
             if error.is::<CredentialsError>() {
@@ -67,6 +71,8 @@ impl Place {
         }
         StoreError::Unreachable {
             endpoint: self.endpoint.clone(),
+            // Amazon's own name is made of the region.
+            setting: if self.is_amazon() { "AWS_REGION" } else { "AWS_ENDPOINT_URL" },
             source,
         }
     }
