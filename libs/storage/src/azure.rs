@@ -219,7 +219,9 @@ impl AzureStore {
         };
         let headers = answer.headers();
         let size = length(headers);
-        let part = headers.get(CONTENT_RANGE).and_then(|part| part.to_str().ok());
+        let part = headers
+            .get(CONTENT_RANGE)
+            .and_then(|part| part.to_str().ok());
         let (offset, total_size) = part.and_then(content_range).unwrap_or((0, size));
         let content_type = content_type(headers).to_owned();
         let place = self.inner.place.clone();
@@ -256,7 +258,9 @@ impl AzureStore {
             let page = page.text().await;
             let page = page.map_err(|error| self.inner.place.unreachable(error))?;
             keys.extend(xml::elements(&page, "Name"));
-            marker = xml::elements(&page, "NextMarker").next().unwrap_or_default();
+            marker = xml::elements(&page, "NextMarker")
+                .next()
+                .unwrap_or_default();
             if marker.is_empty() {
                 return Ok(keys);
             }
@@ -344,10 +348,7 @@ impl AzureStore {
         })
     }
 
-    async fn send_once(
-        &self,
-        request: &Request,
-    ) -> Result<Result<Response, Response>, StoreError> {
+    async fn send_once(&self, request: &Request) -> Result<Result<Response, Response>, StoreError> {
         let Inner {
             http, place, auth, ..
         } = &*self.inner;

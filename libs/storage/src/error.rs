@@ -83,7 +83,9 @@ pub enum StoreError {
     #[error("the range lies outside the object")]
     InvalidRange,
     /// Nobody answers.
-    #[error("the object store at {endpoint} cannot be reached: check {setting}, DNS, firewall and proxy")]
+    #[error(
+        "the object store at {endpoint} cannot be reached: check {setting}, DNS, firewall and proxy"
+    )]
     Unreachable {
         /// Where it should be.
         endpoint: String,
@@ -124,6 +126,22 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Says of a missing permission what it was needed for.
+    pub(crate) fn during(self, doing: &str) -> Self {
+        match self {
+            Self::Denied {
+                place,
+                reason,
+                advice,
+            } => Self::Denied {
+                place,
+                reason: format!("while {doing}: {reason}"),
+                advice,
+            },
+            other => other,
+        }
+    }
+
     /// What the caller should do.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

@@ -101,7 +101,10 @@ mod tests {
             "c6cbb8e0-8ad8-4b4f-9c5c-0b7f0a7f6c11.jpg",
             "c6cbb8e0-8ad8-5b4f-9c5c-0b7f0a7f6c11",
         ] {
-            assert!(Key::new(other).is_ok_and(|key| !key.is_generated()), "{other}");
+            assert!(
+                Key::new(other).is_ok_and(|key| !key.is_generated()),
+                "{other}"
+            );
         }
     }
 

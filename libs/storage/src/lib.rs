@@ -249,21 +249,26 @@ impl Store {
             md5: Some(Md5::digest(&body).into()),
             ..ObjectInfo::default()
         };
-        self.put(&key, body.clone(), &info).await?;
+        let put = self.put(&key, body.clone(), &info).await;
+        put.map_err(|error| error.during("writing a probe object"))?;
         let read = match self.get(&key, None).await {
             Ok(Some(found)) => found.collect().await.map(Some),
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
-        self.delete(&key).await?;
-        if read? != Some(body) {
+        let deleted = self.delete(&key).await;
+        let read = read.map_err(|error| error.during("reading a probe object"))?;
+        deleted.map_err(|error| error.during("deleting a probe object"))?;
+        if read != Some(body) {
             let reason = "what was written cannot be read back".to_owned();
             return Err(StoreError::Unavailable {
                 status: None,
                 reason,
             });
         }
-        self.head(&key).await.map(|_| ())
+        let gone = self.head(&key).await;
+        gone.map(|_| ())
+            .map_err(|error| error.during("asking for an object that does not exist"))
     }
 }
 

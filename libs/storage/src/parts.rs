@@ -104,9 +104,9 @@ impl<U: Unfinished> Parts<U> {
     pub(crate) async fn abort(mut self) -> Result<(), StoreError> {
         // A part that arrives after the abort would be kept, so none may be under way.
         self.under_way.shutdown().await;
-        self.target.clone().abort().await?;
+        let aborted = self.target.clone().abort().await;
         self.settled = true;
-        Ok(())
+        aborted
     }
 
     /// Sends what is buffered, when fewer than the allowed number of parts are under way.

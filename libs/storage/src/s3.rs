@@ -79,11 +79,7 @@ impl S3Store {
                     .connect_timeout(Duration::from_secs(5))
                     .build(),
             )
-            .identity_cache(
-                IdentityCache::lazy()
-                    .buffer_time(CREDENTIALS_LEFT)
-                    .build(),
-            )
+            .identity_cache(IdentityCache::lazy().buffer_time(CREDENTIALS_LEFT).build())
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .stalled_stream_protection(

@@ -116,7 +116,11 @@ mod tests {
             s3(&[kms, key]).unwrap().encryption,
             Some(Encryption::Kms(Some("a-key".to_owned())))
         );
-        for wrong in [&[("AWS_S3_SSE", "aes")][..], &[key], &[("AWS_S3_SSE", "AES256"), key]] {
+        for wrong in [
+            &[("AWS_S3_SSE", "aes")][..],
+            &[key],
+            &[("AWS_S3_SSE", "AES256"), key],
+        ] {
             let error = s3(wrong).unwrap_err().to_string();
             assert!(error.contains("AWS_S3_SSE"), "{error}");
         }

@@ -4,22 +4,15 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use storage::{ErrorKind, Key, ObjectInfo, Store, StoreConfig, StoreError};
+use storage::{ErrorKind, Key, ObjectInfo, S3Config, Store, StoreConfig, StoreError};
 use testkit::weed::Weed;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 async fn s3(endpoint: &str, bucket: &str, access_key: &str, secret_key: &str) -> Store {
-    Store::open(StoreConfig::S3 {
-        bucket: bucket.to_owned(),
-        region: "eu-central-1".to_owned(),
-        endpoint_url: Some(endpoint.parse().unwrap()),
-        access_key_id: Some(access_key.to_owned()),
-        secret_access_key: Some(secret_key.into()),
-        session_token: None,
-    })
-    .await
-    .unwrap()
+    let config = S3Config::new(bucket, "eu-central-1", endpoint.parse().ok())
+        .with_key(access_key, secret_key);
+    Store::open(StoreConfig::S3(config)).await.unwrap()
 }
 
 fn key() -> Key {

@@ -70,7 +70,7 @@ impl AzureConfig {
     /// sets, else the machine's own.
     pub(crate) fn from_env(env: &Env) -> Result<Self, ConfigError> {
         let container = container(env.require("AZURE_STORAGE_CONTAINER_NAME")?)?;
-        if let Some(string) = env.secret(CONNECTION_STRING) {
+        if let Some(string) = env.secret("AZURE_STORAGE_CONNECTION_STRING") {
             return Self::from_connection_string(&string, container);
         }
         let Some(account) = env.get("AZURE_STORAGE_ACCOUNT_NAME") else {
@@ -115,7 +115,9 @@ impl AzureConfig {
             .collect();
         let part = |name: &str| {
             let found = parts.iter().find(|(known, _)| known == name);
-            found.map(|(_, value)| *value).filter(|value| !value.is_empty())
+            found
+                .map(|(_, value)| *value)
+                .filter(|value| !value.is_empty())
         };
         let wrong = |what: &str| ConfigError::new(CONNECTION_STRING, what);
 
@@ -124,7 +126,10 @@ impl AzureConfig {
             return Ok(Self {
                 account: account.to_owned(),
                 container,
-                endpoint: url(CONNECTION_STRING, &format!("http://127.0.0.1:10000/{account}"))?,
+                endpoint: url(
+                    CONNECTION_STRING,
+                    &format!("http://127.0.0.1:10000/{account}"),
+                )?,
                 credential: AzureCredential::Key(key.into()),
             });
         }
@@ -132,8 +137,9 @@ impl AzureConfig {
         let explicit = explicit.transpose()?;
         let account = match (part("accountname"), &explicit) {
             (Some(account), _) => account_name(CONNECTION_STRING, account)?,
-            (None, Some(endpoint)) => first_label(endpoint)
-                .ok_or_else(|| wrong("must have AccountName= or a BlobEndpoint= that begins with it"))?,
+            (None, Some(endpoint)) => first_label(endpoint).ok_or_else(|| {
+                wrong("must have AccountName= or a BlobEndpoint= that begins with it")
+            })?,
             (None, None) => return Err(wrong("must have AccountName= or BlobEndpoint=")),
         };
         let endpoint = match explicit {
@@ -141,13 +147,18 @@ impl AzureConfig {
             None => {
                 let scheme = part("defaultendpointsprotocol").unwrap_or("https");
                 let suffix = part("endpointsuffix").unwrap_or("core.windows.net");
-                url(CONNECTION_STRING, &format!("{scheme}://{account}.blob.{suffix}"))?
+                url(
+                    CONNECTION_STRING,
+                    &format!("{scheme}://{account}.blob.{suffix}"),
+                )?
             }
         };
         let credential = match (part("accountkey"), part("sharedaccesssignature")) {
             (Some(key), _) => {
                 if BASE64.decode(key).is_err() {
-                    return Err(wrong("has an AccountKey= that is not base64; copy it again"));
+                    return Err(wrong(
+                        "has an AccountKey= that is not base64; copy it again",
+                    ));
                 }
                 AzureCredential::Key(key.into())
             }
@@ -292,7 +303,10 @@ mod tests {
             "DefaultEndpointsProtocol=https;AccountName=alice;AccountKey=c2VjcmV0PT0=;EndpointSuffix=core.windows.net",
         )
         .unwrap();
-        assert_eq!(config.endpoint.as_str(), "https://alice.blob.core.windows.net/");
+        assert_eq!(
+            config.endpoint.as_str(),
+            "https://alice.blob.core.windows.net/"
+        );
         assert!(config.is_public_service());
         assert!(
             matches!(&config.credential, AzureCredential::Key(key) if key.expose_secret() == "c2VjcmV0PT0=")
@@ -310,7 +324,10 @@ mod tests {
         );
 
         let config = connected("UseDevelopmentStorage=true").unwrap();
-        assert_eq!(config.endpoint.as_str(), "http://127.0.0.1:10000/devstoreaccount1");
+        assert_eq!(
+            config.endpoint.as_str(),
+            "http://127.0.0.1:10000/devstoreaccount1"
+        );
         assert!(!config.is_public_service());
     }
 
@@ -330,7 +347,12 @@ mod tests {
             assert!(error.contains(CONNECTION_STRING), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
-        assert!(read(&[]).unwrap_err().to_string().contains(CONNECTION_STRING));
+        assert!(
+            read(&[])
+                .unwrap_err()
+                .to_string()
+                .contains(CONNECTION_STRING)
+        );
         let env = Env::from_pairs([("AZURE_STORAGE_CONTAINER_NAME", "My_Photos")]);
         assert!(AzureConfig::from_env(&env).is_err());
     }

@@ -133,9 +133,8 @@ impl Identity {
                     Some((url, _)) => (url.as_str(), "2019-08-01"),
                     None => (METADATA_SERVICE, "2018-02-01"),
                 };
-                let mut url = Url::parse(address).map_err(|error| {
-                    refused(error.to_string(), "check IDENTITY_ENDPOINT")
-                })?;
+                let mut url = Url::parse(address)
+                    .map_err(|error| refused(error.to_string(), "check IDENTITY_ENDPOINT"))?;
                 url.query_pairs_mut()
                     .append_pair("api-version", version)
                     .append_pair("resource", RESOURCE)

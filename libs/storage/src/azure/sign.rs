@@ -200,7 +200,10 @@ mod tests {
     #[test]
     fn requests_are_signed_as_documented() {
         let mut headers = HeaderMap::new();
-        headers.insert("x-ms-date", HeaderValue::from_static("Fri, 26 Jun 2015 23:39:12 GMT"));
+        headers.insert(
+            "x-ms-date",
+            HeaderValue::from_static("Fri, 26 Jun 2015 23:39:12 GMT"),
+        );
         headers.insert("x-ms-version", HeaderValue::from_static("2015-02-21"));
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         let url = "https://myaccount.blob.core.windows.net/mycontainer?timeout=20&restype=container&comp=metadata";
@@ -243,7 +246,14 @@ mod tests {
             )
         );
         let query = SigningKey::new("a2V5").unwrap().sas(&sas);
-        for pair in ["skoid=oid", "sktid=tid", "sks=b", "rscd=inline", "spr=https", "sig="] {
+        for pair in [
+            "skoid=oid",
+            "sktid=tid",
+            "sks=b",
+            "rscd=inline",
+            "spr=https",
+            "sig=",
+        ] {
             assert!(query.contains(pair), "{query}");
         }
     }

@@ -75,7 +75,8 @@ impl Unfinished for Blocks {
             .flatten()
             .map(|name| format!("<Latest>{name}</Latest>"))
             .collect();
-        let body = format!("<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>{blocks}</BlockList>");
+        let body =
+            format!("<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>{blocks}</BlockList>");
         let mut url = self.store.blob(&self.key);
         url.query_pairs_mut().append_pair("comp", "blocklist");
         let mut request = describe(

@@ -4,10 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::types::MultipartUpload;
 
-use super::upload::Multipart;
 use super::S3Store;
-use crate::patience::PATIENCE;
+use super::upload::Multipart;
 use crate::parts::Unfinished as _;
+use crate::patience::PATIENCE;
 use crate::{Cleaned, Key, StoreError};
 
 impl S3Store {

@@ -72,7 +72,11 @@ impl Place {
         StoreError::Unreachable {
             endpoint: self.endpoint.clone(),
             // Amazon's own name is made of the region.
-            setting: if self.is_amazon() { "AWS_REGION" } else { "AWS_ENDPOINT_URL" },
+            setting: if self.is_amazon() {
+                "AWS_REGION"
+            } else {
+                "AWS_ENDPOINT_URL"
+            },
             source,
         }
     }

@@ -13,8 +13,8 @@ impl S3Store {
             code: "presign".to_owned(),
             message: error,
         };
-        let validity =
-            PresigningConfig::expires_in(wanted.ttl).map_err(|error| unsigned(error.to_string()))?;
+        let validity = PresigningConfig::expires_in(wanted.ttl)
+            .map_err(|error| unsigned(error.to_string()))?;
         let request = self
             .client
             .get_object()
@@ -33,9 +33,11 @@ impl S3Store {
         let Ok(mut url) = Url::parse(endpoint) else {
             return endpoint.clone();
         };
-        // An address takes no name before it, nor does the SDK put one there.
+        // As the SDK does: an address takes no name before it, and no certificate is for a name
+        // with a dot more.
         if let Some(Host::Domain(host)) = url.host()
             && !self.path_style
+            && !self.bucket().contains('.')
         {
             let host = format!("{}.{host}", self.bucket());
             let _ = url.set_host(Some(&host));
