@@ -338,7 +338,11 @@ async fn signed_urls_are_for_one_object_and_say_what_it_is(store: &Store) {
         let refused = http.get(&other).send().await.unwrap();
         assert_eq!(refused.status(), 403, "{other}");
     }
-    let written = http.put(url).body("x").send().await.unwrap();
+    let written = http
+        .put(url)
+        .header("x-ms-blob-type", "BlockBlob")
+        .body("x");
+    let written = written.send().await.unwrap();
     assert_eq!(written.status(), 403, "a URL to read with does not write");
 }
 
