@@ -4,42 +4,38 @@ pub(crate) mod config;
 mod error;
 mod identity;
 mod presign;
+mod request;
 mod sign;
 mod upload;
 mod xml;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use futures::StreamExt;
 use md5::{Digest, Md5};
-use reqwest::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-    RANGE,
-};
+use reqwest::Method;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, RANGE};
 use reqwest::redirect::Policy;
-use reqwest::{Method, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::object::content_range;
-use crate::patience::{PATIENCE, time_for};
+use crate::patience::PATIENCE;
 use crate::{Body, Key, ObjectHead, ObjectInfo, Range, StoreError, metadata};
 use config::{AzureConfig, AzureCredential};
 use error::{Login, Place};
 use identity::Identity;
 use presign::DelegationKeys;
+use request::Request;
 use sign::SigningKey;
 pub(crate) use upload::AzureUpload;
 
 /// Of the REST API; the newest that Azurite 3.35 and the storage emulators know is later.
 const VERSION: &str = "2023-11-03";
-/// As the SDK does for S3: hiccups are bridged, the rest is the caller's.
-const ATTEMPTS: u32 = 3;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// As many connections as the largest worker has slots; a connection costs a TLS handshake.
 const MAX_IDLE_CONNECTIONS: usize = 512;
 /// Below the 4 min after which Azure's load balancers forget idle connections.
@@ -68,53 +64,10 @@ enum Auth {
     Identity(Box<Identity>),
 }
 
-/// A request before it is signed, which is done anew for each attempt.
-#[derive(Debug)]
-struct Request {
-    method: Method,
-    url: Url,
-    headers: Vec<(&'static str, String)>,
-    body: Bytes,
-    limit: Duration,
-}
-
-impl Request {
-    fn new(method: Method, url: Url) -> Self {
-        Self {
-            method,
-            url,
-            headers: Vec::new(),
-            body: Bytes::new(),
-            limit: PATIENCE,
-        }
-    }
-
-    fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-
-    fn body(mut self, body: Bytes) -> Self {
-        self.limit = time_for(body.len());
-        self.body = body;
-        self
-    }
-}
-
 impl AzureStore {
     pub(crate) fn open(config: AzureConfig) -> Result<Self, StoreError> {
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("imagefleet/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_secs(5))
-            .read_timeout(PATIENCE)
-            .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
-            .pool_idle_timeout(CONNECTION_IDLE)
-            .redirect(Policy::none())
-            .build();
-        let http = http.map_err(|error| StoreError::Unavailable {
-            status: None,
-            reason: format!("no TLS: {error}"),
-        })?;
+        // What is on this machine or beside it is never asked through a proxy.
+        let direct = matches!(config.credential, AzureCredential::ManagedIdentity { .. });
         let (auth, login) = match config.credential {
             AzureCredential::Key(key) => {
                 let Some(key) = SigningKey::new(key.expose_secret()) else {
@@ -133,7 +86,7 @@ impl AzureStore {
                 (Auth::Sas(sas), Login::Sas { expiry })
             }
             identity => (
-                Auth::Identity(Box::new(Identity::new(identity))),
+                Auth::Identity(Box::new(Identity::new(identity, client(direct)?))),
                 Login::Identity,
             ),
         };
@@ -145,7 +98,7 @@ impl AzureStore {
         };
         Ok(Self {
             inner: Arc::new(Inner {
-                http,
+                http: client(false)?,
                 place,
                 auth,
                 delegation: DelegationKeys::default(),
@@ -297,115 +250,23 @@ impl AzureStore {
         url.set_path(&path);
         url
     }
+}
 
-    /// The answer of a request about one blob; `None` if there is no such blob.
-    async fn ask_for_blob(&self, request: Request) -> Result<Option<Response>, StoreError> {
-        match self.send(request).await? {
-            Ok(answer) => Ok(Some(answer)),
-            Err(answer) if error::code(answer.headers()) == "BlobNotFound" => Ok(None),
-            Err(answer) => Err(self.explain(&answer).await),
-        }
+fn client(direct: bool) -> Result<reqwest::Client, StoreError> {
+    let mut client = reqwest::Client::builder()
+        .user_agent(concat!("imagefleet/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_secs(5))
+        .read_timeout(PATIENCE)
+        .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
+        .pool_idle_timeout(CONNECTION_IDLE)
+        .redirect(Policy::none());
+    if direct {
+        client = client.no_proxy();
     }
-
-    /// The answer of a request, if it is a good one.
-    async fn ask(&self, request: Request) -> Result<Response, StoreError> {
-        match self.send(request).await? {
-            Ok(answer) => Ok(answer),
-            Err(answer) => Err(self.explain(&answer).await),
-        }
-    }
-
-    async fn explain(&self, answer: &Response) -> StoreError {
-        if let (Auth::Identity(identity), StatusCode::UNAUTHORIZED) =
-            (&self.inner.auth, answer.status())
-        {
-            identity.forget().await;
-        }
-        let status = answer.status().as_u16();
-        self.inner.place.explain(status, answer.headers())
-    }
-
-    /// Sends `request`, a few times where that may help. Every request of ours may be repeated. The
-    /// inner error is an answer that refuses.
-    async fn send(&self, request: Request) -> Result<Result<Response, Response>, StoreError> {
-        let limit = request.limit;
-        let attempts = async {
-            let mut pause = FIRST_PAUSE;
-            for _ in 1..ATTEMPTS {
-                match self.send_once(&request).await {
-                    Ok(Err(answer)) if answer.status().is_server_error() => {}
-                    Err(StoreError::Unreachable { .. }) => {}
-                    settled => return settled,
-                }
-                tokio::time::sleep(pause).await;
-                pause *= 2;
-            }
-            self.send_once(&request).await
-        };
-        let answered = tokio::time::timeout(limit, Box::pin(attempts)).await;
-        answered.unwrap_or_else(|_| {
-            let endpoint = self.inner.place.endpoint.origin().ascii_serialization();
-            Err(StoreError::Unavailable {
-                status: None,
-                reason: format!("no answer from {endpoint} within {limit:?}"),
-            })
-        })
-    }
-
-    async fn send_once(&self, request: &Request) -> Result<Result<Response, Response>, StoreError> {
-        let Inner {
-            http, place, auth, ..
-        } = &*self.inner;
-        let invalid = |name: &str| StoreError::Rejected {
-            code: "InvalidRequest".to_owned(),
-            message: format!("the header {name} cannot be sent"),
-        };
-        let mut url = request.url.clone();
-        let mut headers = HeaderMap::new();
-        for (name, value) in &request.headers {
-            let value = HeaderValue::from_str(value).map_err(|_| invalid(name))?;
-            headers.insert(HeaderName::from_static(name), value);
-        }
-        let date = httpdate::fmt_http_date(SystemTime::now());
-        let date = HeaderValue::from_str(&date).map_err(|_| invalid("x-ms-date"))?;
-        headers.insert("x-ms-date", date);
-        headers.insert("x-ms-version", HeaderValue::from_static(VERSION));
-        if request.method == Method::PUT || request.method == Method::POST {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(request.body.len()));
-        }
-        match auth {
-            Auth::Key(key) => {
-                let value = key.authorization(&place.account, &request.method, &url, &headers);
-                let value = HeaderValue::from_str(&value);
-                let mut value = value.map_err(|_| invalid("authorization"))?;
-                value.set_sensitive(true);
-                headers.insert(AUTHORIZATION, value);
-            }
-            Auth::Sas(sas) => {
-                let sas = sas.expose_secret();
-                let query = match url.query() {
-                    Some(query) => format!("{query}&{sas}"),
-                    None => sas.to_owned(),
-                };
-                url.set_query(Some(&query));
-            }
-            Auth::Identity(identity) => {
-                headers.insert(AUTHORIZATION, identity.authorization(http).await?);
-            }
-        }
-        let sent = http
-            .request(request.method.clone(), url)
-            .headers(headers)
-            .body(request.body.clone())
-            .send()
-            .await
-            .map_err(|error| place.unreachable(error))?;
-        Ok(if sent.status().is_success() {
-            Ok(sent)
-        } else {
-            Err(sent)
-        })
-    }
+    client.build().map_err(|error| StoreError::Unavailable {
+        status: None,
+        reason: format!("no TLS: {error}"),
+    })
 }
 
 /// Adds what is said about an object.

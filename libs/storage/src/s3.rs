@@ -99,10 +99,7 @@ impl S3Store {
         if let Some(endpoint) = &endpoint {
             s3 = s3.endpoint_url(endpoint.as_str());
         }
-        let endpoint = endpoint.map_or_else(
-            || format!("https://s3.{region}.amazonaws.com"),
-            |url| url.to_string(),
-        );
+        let endpoint = endpoint.map_or_else(|| error::amazon(&region), |url| url.to_string());
         Self {
             client: Client::from_conf(s3.build()),
             place: Place {

@@ -43,4 +43,8 @@ async fn small_and_large_images_arrive_in_s3() {
     })
     .await;
     assert_eq!(it.objects().await.len(), files.len());
+    // Nor is it left behind, however an upload ended: `clean` would find it.
+    worker.stop().await;
+    let left = store.clean(std::time::Duration::ZERO).await.unwrap();
+    assert_eq!(left.removed, 0);
 }

@@ -29,6 +29,7 @@ const MOST: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Identity {
     source: AzureCredential,
+    http: reqwest::Client,
     /// Held while a token is fetched, so that one request does it for all.
     token: Mutex<Option<Token>>,
 }
@@ -67,23 +68,24 @@ impl Seconds {
 }
 
 impl Identity {
-    pub(super) fn new(source: AzureCredential) -> Self {
+    pub(super) fn new(source: AzureCredential, http: reqwest::Client) -> Self {
         let token = Mutex::new(None);
-        Self { source, token }
+        Self {
+            source,
+            http,
+            token,
+        }
     }
 
     /// The `Authorization` of a request.
-    pub(super) async fn authorization(
-        &self,
-        http: &reqwest::Client,
-    ) -> Result<HeaderValue, StoreError> {
+    pub(super) async fn authorization(&self) -> Result<HeaderValue, StoreError> {
         let mut held = self.token.lock().await;
         if let Some(token) = held.as_ref()
             && token.until > Instant::now()
         {
             return Ok(token.header.clone());
         }
-        let token = self.fetch(http).await?;
+        let token = self.fetch().await?;
         Ok(held.insert(token).header.clone())
     }
 
@@ -92,7 +94,8 @@ impl Identity {
         *self.token.lock().await = None;
     }
 
-    async fn fetch(&self, http: &reqwest::Client) -> Result<Token, StoreError> {
+    async fn fetch(&self) -> Result<Token, StoreError> {
+        let http = &self.http;
         match &self.source {
             AzureCredential::WorkloadIdentity {
                 authority,

@@ -23,6 +23,12 @@ pub(super) struct Place {
     pub(super) endpoint: String,
 }
 
+/// Where Amazon's S3 is ("Amazon S3 endpoints and quotas"; "Amazon Web Services in China").
+pub(super) fn amazon(region: &str) -> String {
+    let china = if region.starts_with("cn-") { ".cn" } else { "" };
+    format!("https://s3.{region}.amazonaws.com{china}")
+}
+
 impl Place {
     pub(super) fn explain<E: Failure>(&self, error: SdkFailure<E>) -> StoreError {
         if let SdkError::ServiceError(failure) = &error {
@@ -55,7 +61,7 @@ impl Place {
     }
 
     pub(super) fn is_amazon(&self) -> bool {
-        self.endpoint == format!("https://s3.{}.amazonaws.com", self.region)
+        self.endpoint == amazon(&self.region)
     }
 
     pub(super) fn unreachable(&self, source: Source) -> StoreError {

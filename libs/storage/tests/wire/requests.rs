@@ -66,7 +66,25 @@ async fn buckets_are_addressed_as_told() {
         bucket: "my.photos".to_owned(),
         ..amazon.clone()
     };
+    let first = S3Config {
+        region: "us-east-1".to_owned(),
+        ..amazon.clone()
+    };
+    let china = S3Config {
+        region: "cn-north-1".to_owned(),
+        ..amazon.clone()
+    };
     for (config, origin, path) in [
+        (
+            first,
+            "https://photos.s3.us-east-1.amazonaws.com",
+            "/some/image.png",
+        ),
+        (
+            china,
+            "https://photos.s3.cn-north-1.amazonaws.com.cn",
+            "/some/image.png",
+        ),
         (
             elsewhere,
             "https://s3.example.com",
