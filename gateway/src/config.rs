@@ -32,8 +32,19 @@ pub struct Config {
     pub store: StoreConfig,
     /// Where requests go.
     pub nats: NatsConfig,
+    /// `CONTENT_DELIVERY`: how clients get an image's bytes.
+    pub delivery: Delivery,
     /// What one client may take.
     pub limits: Limits,
+}
+
+/// How clients get an image's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// From the store itself, by a URL that holds for some minutes.
+    Redirect,
+    /// Through this gateway.
+    Stream,
 }
 
 /// Bounds on what clients may take. They have no settings: no deployment has needed others.
@@ -104,6 +115,7 @@ impl Config {
                 .collect(),
             allow_anonymous: env.flag("ALLOW_ANONYMOUS")?,
             database_path,
+            delivery: delivery(env, &store)?,
             store,
             nats,
             limits: Limits::default(),
@@ -130,6 +142,21 @@ impl Config {
     /// Whether only this machine's own names may be used: see [`crate::guard`].
     pub(crate) fn local_names_only(&self) -> bool {
         self.listen.ip().is_loopback() && self.api_keys.is_empty() && !self.allow_anonymous
+    }
+}
+
+/// A server of one's own may be one that only the gateway can reach.
+fn delivery(env: &Env, store: &StoreConfig) -> Result<Delivery, ConfigError> {
+    match env.get("CONTENT_DELIVERY") {
+        Some("redirect") => Ok(Delivery::Redirect),
+        Some("stream") => Ok(Delivery::Stream),
+        None if store.is_public_service() => Ok(Delivery::Redirect),
+        None => Ok(Delivery::Stream),
+        Some(_) => Err(ConfigError::new(
+            "CONTENT_DELIVERY",
+            "must be redirect (browsers fetch images from the store) or stream (through the \
+             gateway); by default redirect with Amazon S3 and Azure, else stream",
+        )),
     }
 }
 

@@ -34,7 +34,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Config, Limits};
+pub use config::{Config, Delivery, Limits};
 
 use crate::app::App;
 use crate::edge::Edge;
@@ -79,10 +79,23 @@ impl Gateway {
             health.clone(),
             &mut background,
         );
-        let objects = Objects::start(store, limits.patience, health.clone(), &mut background)?;
+        let objects = Objects::start(
+            store,
+            config.delivery,
+            limits.patience,
+            health.clone(),
+            &mut background,
+        )?;
+        let storage_origins = [
+            config
+                .storage_public_url
+                .as_ref()
+                .map(|url| url.origin().ascii_serialization()),
+            objects.redirect_origin(),
+        ];
         let app = Arc::new(App {
             local_addr,
-            page_policy: routes::page::policy(config.storage_public_url.as_ref())?,
+            page_policy: routes::page::policy(storage_origins)?,
             limits,
             guard: guard::Guard::new(
                 &config.api_keys,

@@ -7,6 +7,7 @@ use runtime::health::Health;
 use storage::{Key, KeyError, Store, StoreError};
 use tokio::task::JoinSet;
 
+use crate::config::Delivery;
 use crate::dependency::{Dependency, Failed, STORE_CREDENTIALS};
 use crate::problem::{Code, Problem, Result};
 
@@ -16,6 +17,7 @@ const PROBE: &str = "imagefleet-probe";
 /// The bucket, as handlers read it.
 pub(crate) struct Objects {
     pub(crate) store: Store,
+    pub(crate) delivery: Delivery,
     link: Arc<Dependency>,
 }
 
@@ -23,6 +25,7 @@ impl Objects {
     /// Looks out for a store that went away, in a task of its own, for as long as `background` runs.
     pub(crate) fn start(
         store: Store,
+        delivery: Delivery,
         patience: Duration,
         health: Health,
         background: &mut JoinSet<()>,
@@ -50,7 +53,19 @@ impl Objects {
                 link.watch(None, patience, probe).await;
             }
         });
-        Ok(Self { store, link })
+        Ok(Self {
+            store,
+            delivery,
+            link,
+        })
+    }
+
+    /// Where redirects lead, if there are any.
+    pub(crate) fn redirect_origin(&self) -> Option<String> {
+        match self.delivery {
+            Delivery::Redirect => self.store.origin(),
+            Delivery::Stream => None,
+        }
     }
 
     /// The answer to a call of [`Self::store`].
@@ -74,6 +89,7 @@ fn failed(error: StoreError) -> Failed {
         StoreError::Unreachable { .. }
         | StoreError::Unavailable { status: None, .. }
         | StoreError::BucketMissing { .. }
+        | StoreError::ContainerMissing { .. }
         | StoreError::WrongRegion { .. }
         | StoreError::DirectoryMissing(_) => (true, Code::StoreUnavailable, UNREADABLE),
         _ => (false, Code::StoreUnavailable, UNREADABLE),

@@ -13,6 +13,7 @@ use storage::{Key, ObjectInfo, StoreError};
 use crate::Worker;
 use crate::control::Writing;
 use crate::facts::{self, Facts};
+use crate::import::chain;
 use crate::key;
 
 /// Bodies up to this size are held whole and stored in one request; larger ones go in parts.
@@ -197,8 +198,11 @@ impl Worker {
                 let download = begun.elapsed();
                 let sums = hashes.finish();
                 if let Err(mismatch) = sums.check(file) {
-                    // Also done when the upload is dropped; here its outcome is awaited.
-                    upload.abort().await?;
+                    // Also done when the upload is dropped; here it is awaited. That it fails is no
+                    // fault of the image's.
+                    if let Err(error) = upload.abort().await {
+                        tracing::warn!(%key, error = %chain(&error), "an unfinished upload is left in the store");
+                    }
                     return Err(mismatch);
                 }
                 let begun = Instant::now();

@@ -17,6 +17,7 @@ mod metrics;
 mod outage;
 mod report;
 mod suspects;
+mod sweep;
 mod tickets;
 
 use std::sync::Arc;
@@ -161,6 +162,8 @@ async fn work(
             },
         ))
         .await;
+        // What was given up is aborted in the background; in an outage that has no end.
+        let _ = tokio::time::timeout(LATEST, worker.store.settled()).await;
         drained.cancel();
     };
     // With NATS away, fetching, settling and leaving the fleet each wait for an answer.
@@ -170,6 +173,7 @@ async fn work(
     };
     tokio::select! {
         ((), (), ()) = futures::future::join3(presence, controls, consume) => {}
+        () = sweep::run(&worker.store) => {}
         () = overdue => tracing::warn!("ending without NATS; what is held will be delivered again"),
     }
     Ok(())

@@ -1,9 +1,11 @@
-//! Real servers for tests: nats-server, SeaweedFS, our own binary.
+//! Real servers for tests: nats-server, SeaweedFS, Azurite, our own binary.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod azurite;
 pub mod cluster;
 pub mod fleet;
 mod health;
+mod keeper;
 pub mod nats;
 pub mod process;
 mod signals;

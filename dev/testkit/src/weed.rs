@@ -1,36 +1,21 @@
 //! SeaweedFS as an S3 server on this machine.
 
 use std::hash::{BuildHasher, RandomState};
-use std::io::Write as _;
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use tokio::time::sleep;
+
+use crate::keeper::{Keeper, client};
 
 const ACCESS_KEY: &str = "weed-access-key";
 const SECRET_KEY: &str = "weed-secret-key";
 /// How long a server may take to start; it takes 3 s on a quiet machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Runs the server and outlives us by a moment: when its standard input ends, for whatever reason,
-/// it kills the server and, unless told to keep them, removes the files. So not even a SIGKILL of a
-/// test leaves a process behind, nor does a server held in a `static`.
-const KEEPER: &str = r#"
-data=$1 sockets=$2; shift 2
-( "$@" </dev/null >>"$data/log" 2>&1 & echo $! >"$data/pid"; wait $!; echo $? >"$data/exit" ) &
-read -r order || order=remove
-while ! [ -s "$data/pid" ]; do sleep 0.1; done
-kill -KILL "$(cat "$data/pid")" 2>/dev/null
-wait
-rm -f $sockets
-[ "$order" = keep ] || rm -rf "$data"
-"#;
 
 /// A running SeaweedFS: master, volume server, filer and S3 gateway in one process, with
 /// authentication, in a temporary directory. Gone when dropped.
@@ -165,10 +150,15 @@ impl Weed {
     /// # Errors
     /// As [`Weed::start`].
     pub async fn resume(&mut self) -> anyhow::Result<()> {
+        let directory = self.directory.path();
+        std::fs::write(directory.join("s3.json"), identities(&self.secret))?;
         self.server = Some(Keeper::start(
-            self.directory.path(),
-            self.ports,
-            &self.secret,
+            directory,
+            &sockets(self.ports),
+            &crate::tools::find("weed")?,
+            arguments(directory, self.ports),
+            // Three volumes per bucket rather than seven: less to create before the first write.
+            &[("WEED_MASTER_VOLUME_GROWTH_COPY_1", "3")],
         )?);
         let deadline = Instant::now() + PATIENCE;
         while let Err(error) = self.probe().await {
@@ -208,63 +198,6 @@ impl Weed {
             );
         }
         Ok(())
-    }
-}
-
-/// A client of its own for each request: connections must not outlive a test's runtime.
-fn client() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(5))
-        .build()
-}
-
-/// The shell that runs [`KEEPER`].
-#[derive(Debug)]
-struct Keeper {
-    shell: Child,
-    directory: PathBuf,
-}
-
-impl Keeper {
-    fn start(directory: &Path, ports: Ports, secret: &str) -> anyhow::Result<Self> {
-        let weed = crate::tools::find("weed")?;
-        std::fs::write(directory.join("s3.json"), identities(secret))?;
-        // Those of a server before this one.
-        for stale in ["pid", "exit"] {
-            let _ = std::fs::remove_file(directory.join(stale));
-        }
-        let shell = Command::new("sh")
-            .args(["-c", KEEPER, "keeper"])
-            .args([directory, Path::new(&sockets(ports)), &weed])
-            .args(arguments(directory, ports))
-            // Three volumes per bucket rather than seven: less to create before the first write.
-            .env("WEED_MASTER_VOLUME_GROWTH_COPY_1", "3")
-            .current_dir(directory)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            // An interrupt at the terminal is for the tests; the keeper follows when they end.
-            .process_group(0)
-            .spawn()
-            .context("cannot run sh")?;
-        Ok(Self {
-            shell,
-            directory: directory.to_path_buf(),
-        })
-    }
-
-    fn is_dead(&self) -> bool {
-        self.directory.join("exit").exists()
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        if let Some(mut stdin) = self.shell.stdin.take() {
-            let _ = stdin.write_all(b"keep\n");
-        }
-        let _ = self.shell.wait();
     }
 }
 

@@ -1,23 +1,27 @@
-//! `GET /api/images/{id}/content`: an image's bytes, streamed from the store.
+//! `GET /api/images/{id}/content`: an image's bytes, from the store itself by a URL that holds for
+//! some minutes, or streamed through here.
 //!
 //! The bytes come from strangers. Only raster formats that browsers draw are shown in place; all
 //! others, SVG with its scripts above all, are a download. Nothing is sniffed or run.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_RANGE, RANGE,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_RANGE,
+    LOCATION, RANGE, VARY,
 };
 use http::{Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use read_model::Image;
-use storage::{Key, Range};
+use storage::{Key, PRESIGNED_AT_LEAST, Presign, Range};
 
 use crate::app::App;
+use crate::config::Delivery;
 use crate::problem::{Code, Problem, Result};
 use crate::routes::images::find;
 use crate::routes::status::matches_tag;
@@ -30,6 +34,12 @@ const SHOWN: [&str; 6] = [
     "image/avif",
     "image/bmp",
 ];
+
+/// How long a redirect's URL holds, where nothing ends it earlier.
+const PRESIGNED: Duration = Duration::from_secs(15 * 60);
+
+/// How a browser will use the answer (Fetch Metadata Request Headers, W3C).
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// `attr-char` of RFC 5987.
 const ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
@@ -57,7 +67,13 @@ pub(crate) async fn content(
     let mut response = if matches_tag(&headers, &tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        bytes(&app, &image, &method, range(&headers, &tag)).await?
+        let key = key(&app, &image)?;
+        if may_leave(&app, &method, &headers)
+            && let Some(redirect) = redirect(&app, &image, &key).await?
+        {
+            return Ok(redirect);
+        }
+        bytes(&app, &image, &key, &method, range(&headers, &tag)).await?
     };
     let value = |text: String| HeaderValue::try_from(text).map_err(Problem::internal);
     let head = response.headers_mut();
@@ -72,15 +88,12 @@ pub(crate) async fn content(
     );
     head.insert(CONTENT_DISPOSITION, value(disposition(&image))?);
     head.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    head.insert(VARY, HeaderValue::from_name(SEC_FETCH_MODE));
     Ok(response)
 }
 
-async fn bytes(
-    app: &App,
-    image: &Image,
-    method: &Method,
-    range: Option<Range>,
-) -> Result<Response> {
+/// The key of an image that is in our store.
+fn key(app: &App, image: &Image) -> Result<Key> {
     let here = image.provider == app.objects.store.provider()
         && (image.provider == "local" || image.bucket == app.objects.store.bucket());
     if !here {
@@ -92,7 +105,51 @@ async fn bytes(
             ),
         ));
     }
-    let key = Key::new(image.object_key.as_str()).map_err(Problem::internal)?;
+    Key::new(image.object_key.as_str()).map_err(Problem::internal)
+}
+
+/// A script in a browser may not read what another origin answers, unless that allows it; and a
+/// signed URL is for GET alone.
+fn may_leave(app: &App, method: &Method, headers: &HeaderMap) -> bool {
+    let script = headers
+        .get(SEC_FETCH_MODE)
+        .is_some_and(|mode| mode.as_bytes() == b"cors");
+    app.objects.delivery == Delivery::Redirect && *method == Method::GET && !script
+}
+
+/// To the store, which will say the same of the bytes as we would; `None` where it cannot.
+async fn redirect(app: &App, image: &Image, key: &Key) -> Result<Option<Response>> {
+    let wanted = Presign {
+        ttl: PRESIGNED,
+        // The store sends no `nosniff`; what is not shown is no type at all there.
+        content_type: if is_shown(image) {
+            image.mime_type.clone()
+        } else {
+            "application/octet-stream".to_owned()
+        },
+        content_disposition: disposition(image),
+    };
+    let presigned = app.objects.store.presign(key, &wanted);
+    let Some(url) = app.objects.ask(presigned).await? else {
+        return Ok(None);
+    };
+    let value = |text: String| HeaderValue::try_from(text).map_err(Problem::internal);
+    let mut response = StatusCode::FOUND.into_response();
+    let head = response.headers_mut();
+    head.insert(LOCATION, value(url.into())?);
+    let age = PRESIGNED_AT_LEAST.as_secs();
+    head.insert(CACHE_CONTROL, value(format!("private, max-age={age}"))?);
+    head.insert(VARY, HeaderValue::from_name(SEC_FETCH_MODE));
+    Ok(Some(response))
+}
+
+async fn bytes(
+    app: &App,
+    image: &Image,
+    key: &Key,
+    method: &Method,
+    range: Option<Range>,
+) -> Result<Response> {
     let gone = || {
         Problem::new(
             Code::ObjectMissing,
@@ -101,7 +158,7 @@ async fn bytes(
     };
 
     let mut response = if *method == Method::HEAD {
-        let head = app.objects.ask(app.objects.store.head(&key)).await?;
+        let head = app.objects.ask(app.objects.store.head(key)).await?;
         let head = head.ok_or_else(gone)?;
         let mut response = Response::new(Body::empty());
         response
@@ -109,7 +166,7 @@ async fn bytes(
             .insert(CONTENT_LENGTH, HeaderValue::from(head.size));
         response
     } else {
-        let found = app.objects.ask(app.objects.store.get(&key, range)).await;
+        let found = app.objects.ask(app.objects.store.get(key, range)).await;
         let found = found
             .map_err(|problem| of_size(problem, image.size))?
             .ok_or_else(gone)?;
@@ -161,8 +218,12 @@ fn of_size(problem: Problem, size: u64) -> Problem {
     }
 }
 
+fn is_shown(image: &Image) -> bool {
+    SHOWN.contains(&image.mime_type.as_str())
+}
+
 fn disposition(image: &Image) -> String {
-    let how = if SHOWN.contains(&image.mime_type.as_str()) {
+    let how = if is_shown(image) {
         "inline"
     } else {
         "attachment"

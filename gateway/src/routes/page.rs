@@ -72,13 +72,16 @@ pub(crate) async fn method_not_allowed() -> Problem {
     )
 }
 
-/// Own scripts and styles only; images also from the store's public address.
+/// Own scripts and styles only; images also from where the store's are: its public address, and
+/// the one that [`super::content`] redirects to.
 pub(crate) fn policy(
-    storage: Option<&url::Url>,
+    storage: [Option<String>; 2],
 ) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
-    let storage = storage
-        .map(|url| format!(" {}", url.origin().ascii_serialization()))
-        .unwrap_or_default();
+    let storage: String = storage
+        .into_iter()
+        .flatten()
+        .map(|origin| format!(" {origin}"))
+        .collect();
     HeaderValue::try_from(format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
          img-src 'self' blob:{storage}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

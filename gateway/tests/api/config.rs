@@ -1,10 +1,10 @@
 use std::path::PathBuf;
 
-use gateway::{Config, Gateway};
+use gateway::{Config, Delivery, Gateway};
 use jetstream::NatsConfig;
 use prometheus::Registry;
 use runtime::{ConfigError, Env, Health};
-use storage::StoreConfig;
+use storage::{S3Config, StoreConfig};
 
 fn nats() -> NatsConfig {
     NatsConfig::new("nats://127.0.0.1:1", "t")
@@ -29,6 +29,27 @@ fn the_defaults_are_local_and_closed() {
     assert!(
         config.cors_origins.is_empty() && config.api_keys.is_empty() && !config.allow_anonymous
     );
+}
+
+#[test]
+fn images_come_from_the_store_where_every_browser_reaches_it() {
+    let read = |endpoint: Option<&str>, pairs: &[(&str, &str)]| {
+        let endpoint = endpoint.and_then(|url| url.parse().ok());
+        let store = StoreConfig::S3(S3Config::new("photos", "us-east-1", endpoint));
+        let env = Env::from_pairs(pairs.iter().copied());
+        Config::from_env(&env, nats(), store, PathBuf::from("x.db")).map(|config| config.delivery)
+    };
+    let inside = Some("http://seaweedfs:8333");
+    let (redirect, stream) = (
+        ("CONTENT_DELIVERY", "redirect"),
+        ("CONTENT_DELIVERY", "stream"),
+    );
+    assert_eq!(read(None, &[]).unwrap(), Delivery::Redirect);
+    assert_eq!(read(inside, &[]).unwrap(), Delivery::Stream);
+    assert_eq!(read(inside, &[redirect]).unwrap(), Delivery::Redirect);
+    assert_eq!(read(None, &[stream]).unwrap(), Delivery::Stream);
+    let error = read(None, &[("CONTENT_DELIVERY", "yes")]).unwrap_err();
+    assert!(error.to_string().contains("CONTENT_DELIVERY"), "{error}");
 }
 
 #[test]

@@ -1,10 +1,13 @@
 use bytes::Bytes;
 use contracts::Object;
-use reqwest::Response;
-use storage::{Key, ObjectInfo};
+use gateway::Delivery;
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response};
+use storage::{Key, ObjectInfo, S3Config, Store, StoreConfig};
+use testkit::weed::Weed;
 
 use crate::seed::{file, import_id, imported_as, object};
-use crate::support::{Fixture, problem, start};
+use crate::support::{Fixture, problem, start, start_with};
 
 const BYTES: &[u8] = b"0123456789abcdefghij";
 
@@ -201,4 +204,107 @@ async fn what_is_not_there_says_so() {
     let gateway = with_row(start().await, "cat.jpg", elsewhere).await;
     let answer = problem(gateway.get(PATH).send().await.unwrap(), 409, "other_store").await;
     assert!(answer["detail"].as_str().unwrap().contains("old-bucket"));
+}
+
+/// Image 1, named `name`, of the type `mime_type`, in a bucket of an S3 server that browsers reach.
+async fn in_s3(bucket: &str, name: &str, mime_type: &str) -> (Fixture, String) {
+    let weed = Weed::shared().await.unwrap();
+    let endpoint = weed.endpoint();
+    let config = S3Config::new(bucket, "us-east-1", endpoint.parse().ok());
+    let config = StoreConfig::S3(config.with_key(weed.access_key(), weed.secret_key()));
+    let store = Store::open(config.clone()).await.unwrap();
+    store.create_bucket().await.unwrap();
+    let info = ObjectInfo {
+        content_type: mime_type.into(),
+        ..ObjectInfo::default()
+    };
+    let key = Key::new("photos/1.jpg").unwrap();
+    let body = Bytes::from_static(BYTES);
+    store.put(&key, body, &info).await.unwrap();
+    let gateway = start_with(|gateway| {
+        gateway.store = config;
+        gateway.delivery = Delivery::Redirect;
+    })
+    .await;
+    let object = Object {
+        provider: "aws".into(),
+        bucket: bucket.into(),
+        content_type: mime_type.into(),
+        ..object(1)
+    };
+    (with_row(gateway, name, object).await, endpoint)
+}
+
+#[tokio::test]
+async fn a_store_that_can_sign_serves_its_images_itself() {
+    let (gateway, endpoint) = in_s3("redirected", "cat.jpg", "image/jpeg").await;
+    let careful = Client::builder()
+        .no_proxy()
+        .redirect(Policy::none())
+        .build()
+        .unwrap();
+    let redirect = careful.get(gateway.url(PATH)).send().await.unwrap();
+    assert_eq!(redirect.status(), 302);
+    assert_eq!(header(&redirect, "cache-control"), "private, max-age=120");
+    assert_eq!(header(&redirect, "referrer-policy"), "no-referrer");
+    let target = header(&redirect, "location").to_owned();
+    assert!(target.starts_with(&endpoint), "{target}");
+    assert!(target.contains("X-Amz-Expires=900"), "{target}");
+    assert!(redirect.bytes().await.unwrap().is_empty());
+
+    // The page may show what it is sent to.
+    let page = gateway.get("/").send().await.unwrap();
+    let policy = header(&page, "content-security-policy");
+    let allowed = format!("img-src 'self' blob: {endpoint};");
+    assert!(policy.contains(&allowed), "{policy}");
+
+    // As an <img> would: it follows, also with a range.
+    let shown = gateway.get(PATH).send().await.unwrap();
+    assert!(
+        shown.url().as_str().starts_with(&endpoint),
+        "{}",
+        shown.url()
+    );
+    assert_eq!(header(&shown, "content-type"), "image/jpeg");
+    assert!(header(&shown, "content-disposition").starts_with("inline; filename=\"cat.jpg\""));
+    assert_eq!(shown.bytes().await.unwrap(), BYTES);
+    let part = gateway.get(PATH).header("range", "bytes=15-");
+    let part = part.send().await.unwrap();
+    assert_eq!(
+        (part.status().as_u16(), part.text().await.unwrap()),
+        (206, "fghij".into())
+    );
+
+    // A script may not read another origin's answer, and a signed URL is for GET: both stay here.
+    let script = careful
+        .get(gateway.url(PATH))
+        .header("sec-fetch-mode", "cors");
+    let script = script.send().await.unwrap();
+    assert_eq!(script.status(), 200);
+    assert_eq!(header(&script, "vary"), "sec-fetch-mode");
+    assert_eq!(script.bytes().await.unwrap(), BYTES);
+    let head = careful.head(gateway.url(PATH)).send().await.unwrap();
+    assert_eq!(
+        (head.status().as_u16(), header(&head, "content-length")),
+        (200, "20")
+    );
+    let known = careful.get(gateway.url(PATH));
+    let known = known.header("if-none-match", format!("\"{:064x}\"", 1));
+    assert_eq!(known.send().await.unwrap().status(), 304);
+}
+
+#[tokio::test]
+async fn what_could_run_is_a_download_at_the_store_too() {
+    let (gateway, endpoint) = in_s3("downloads", "evil.svg", "image/svg+xml").await;
+    let found = gateway.get(PATH).send().await.unwrap();
+    assert!(
+        found.url().as_str().starts_with(&endpoint),
+        "{}",
+        found.url()
+    );
+    assert_eq!(found.status(), 200);
+    assert_eq!(header(&found, "content-type"), "application/octet-stream");
+    let disposition = header(&found, "content-disposition");
+    assert!(disposition.starts_with("attachment;"), "{disposition}");
+    assert_eq!(found.bytes().await.unwrap(), BYTES);
 }

@@ -1,6 +1,7 @@
 use contracts::streams;
 use jetstream::NatsConfig;
 use serde_json::{Value, json};
+use storage::{S3Config, StoreConfig};
 
 use crate::seed::{accepted, import_id, imported};
 use crate::support::{FOLDER, Fixture, PATIENCE, problem, start, start_against, start_with};
@@ -193,14 +194,8 @@ async fn without_a_database_imports_start_and_have_a_status() {
 
 #[tokio::test]
 async fn a_store_that_is_away_is_a_503() {
-    let nowhere = storage::StoreConfig::S3 {
-        bucket: "bucket".into(),
-        region: "us-east-1".into(),
-        endpoint_url: "http://127.0.0.1:1".parse().ok(),
-        access_key_id: Some("id".into()),
-        secret_access_key: Some("secret".into()),
-        session_token: None,
-    };
+    let nowhere = S3Config::new("bucket", "us-east-1", "http://127.0.0.1:1".parse().ok());
+    let nowhere = StoreConfig::S3(nowhere.with_key("id", "secret"));
     let mut gateway = start_with(|config| config.store = nowhere).await;
     let object = contracts::Object {
         provider: "aws".into(),

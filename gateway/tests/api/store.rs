@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use storage::StoreConfig;
+use storage::{S3Config, StoreConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -40,14 +40,9 @@ impl FakeS3 {
     }
 
     pub(crate) fn config(&self) -> StoreConfig {
-        StoreConfig::S3 {
-            bucket: "bucket".into(),
-            region: "us-east-1".into(),
-            endpoint_url: format!("http://{}", self.address).parse().ok(),
-            access_key_id: Some("an-id".into()),
-            secret_access_key: Some("hunter2-secret".into()),
-            session_token: None,
-        }
+        let endpoint = format!("http://{}", self.address).parse().ok();
+        let config = S3Config::new("bucket", "us-east-1", endpoint);
+        StoreConfig::S3(config.with_key("an-id", "hunter2-secret"))
     }
 }
 

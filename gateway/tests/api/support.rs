@@ -69,6 +69,7 @@ pub(crate) async fn start_against(nats: NatsConfig, change: impl FnOnce(&mut Con
         allow_anonymous: false,
         database_path: dir.path().join("read-model.db"),
         store: store_config.clone(),
+        delivery: gateway::Delivery::Stream,
         nats,
         limits: Limits::default(),
     };

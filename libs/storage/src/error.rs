@@ -38,6 +38,17 @@ pub enum StoreError {
         /// The bucket's region, where the store named it.
         actual: String,
     },
+    /// The container does not exist.
+    #[error(
+        "container {container} does not exist in storage account {account}: create it or set \
+         AZURE_STORAGE_CONTAINER_NAME"
+    )]
+    ContainerMissing {
+        /// The container asked for.
+        container: String,
+        /// The configured account.
+        account: String,
+    },
     /// The local directory is gone.
     #[error("directory {} is gone: create or mount it, or set LOCAL_STORAGE_PATH", .0.display())]
     DirectoryMissing(PathBuf),
@@ -73,11 +84,13 @@ pub enum StoreError {
     InvalidRange,
     /// Nobody answers.
     #[error(
-        "the object store at {endpoint} cannot be reached: check AWS_ENDPOINT_URL, DNS and the network"
+        "the object store at {endpoint} cannot be reached: check {setting}, DNS, firewall and proxy"
     )]
     Unreachable {
         /// Where it should be.
         endpoint: String,
+        /// The setting that says so.
+        setting: &'static str,
         /// What the network said.
         #[source]
         source: Source,
@@ -113,11 +126,28 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Says of a missing permission what it was needed for.
+    pub(crate) fn during(self, doing: &str) -> Self {
+        match self {
+            Self::Denied {
+                place,
+                reason,
+                advice,
+            } => Self::Denied {
+                place,
+                reason: format!("while {doing}: {reason}"),
+                advice,
+            },
+            other => other,
+        }
+    }
+
     /// What the caller should do.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::BucketMissing { .. }
+            | Self::ContainerMissing { .. }
             | Self::WrongRegion { .. }
             | Self::DirectoryMissing(_)
             | Self::Denied { .. }

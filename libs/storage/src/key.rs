@@ -39,6 +39,15 @@ impl Key {
         }
     }
 
+    /// Whether a worker may have made this key: its last segment is a UUID of version 5 and an
+    /// extension.
+    pub(crate) fn is_generated(&self) -> bool {
+        let name = self.0.rsplit('/').next().unwrap_or_default();
+        let stem = name.split_once('.').map(|(stem, _)| stem);
+        let uuid = stem.and_then(|stem| uuid::Uuid::try_parse(stem).ok());
+        uuid.is_some_and(|uuid| uuid.get_version_num() == 5)
+    }
+
     /// The key as the store sees it.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -79,6 +88,23 @@ mod tests {
                 prop_assert!(parts.all(|part| matches!(part, Component::Normal(_))));
                 prop_assert!(key.as_str().is_ascii());
             }
+        }
+    }
+
+    #[test]
+    fn only_names_like_ours_are_ours() {
+        let ours = "a/b/c6cbb8e0-8ad8-5b4f-9c5c-0b7f0a7f6c11.jpg";
+        assert!(Key::new(ours).is_ok_and(|key| key.is_generated()));
+        for other in [
+            "a/b/backup.tar",
+            "c6cbb8e0-8ad8-5b4f-9c5c-0b7f0a7f6c11.d/b.jpg",
+            "c6cbb8e0-8ad8-4b4f-9c5c-0b7f0a7f6c11.jpg",
+            "c6cbb8e0-8ad8-5b4f-9c5c-0b7f0a7f6c11",
+        ] {
+            assert!(
+                Key::new(other).is_ok_and(|key| !key.is_generated()),
+                "{other}"
+            );
         }
     }
 

@@ -1,50 +1,56 @@
-//! Object stores behind one enum: S3 and a local directory, one conformance suite.
+//! Object stores behind one enum: S3, Azure Blob and a local directory, one conformance suite.
 
+mod azure;
+mod config;
 mod error;
 mod key;
 mod local;
+mod metadata;
 mod object;
+mod parts;
+mod patience;
 mod s3;
 mod settings;
 
-use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
 use md5::{Digest, Md5};
-use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
+pub use azure::AzureStore;
+pub use config::{AzureConfig, AzureCredential, Encryption, S3Config, StoreConfig};
 pub use error::{ErrorKind, Source, StoreError};
 pub use key::{Key, KeyError};
 pub use local::LocalStore;
 pub use object::{Body, BodyStream, ObjectHead, ObjectInfo, Range};
 pub use s3::S3Store;
 
-/// Which store, and how to reach it.
+/// However short-lived the credentials are, a URL of [`Store::presign`] holds at least this long.
+pub const PRESIGNED_AT_LEAST: Duration = Duration::from_secs(120);
+
+/// Leftovers removed by one [`Store::clean`] at most, so that it ends.
+const MOST_CLEANED: usize = 500;
+
+/// What a URL of [`Store::presign`] allows, and what its answer says.
 #[derive(Debug, Clone)]
-pub enum StoreConfig {
-    /// Amazon S3 or a server that speaks its protocol.
-    S3 {
-        /// The bucket.
-        bucket: String,
-        /// Its region.
-        region: String,
-        /// The server, when it is not Amazon's. Path-style addressing is used with it.
-        endpoint_url: Option<Url>,
-        /// With the secret: these credentials. Without: the default chain of the AWS SDK
-        /// (environment, profile, web identity, ECS, EC2), asked when first needed.
-        access_key_id: Option<String>,
-        /// See `access_key_id`.
-        secret_access_key: Option<SecretString>,
-        /// The third part of temporary credentials.
-        session_token: Option<SecretString>,
-    },
-    /// A directory of this machine.
-    Local {
-        /// The directory; created if absent.
-        root: PathBuf,
-    },
+pub struct Presign {
+    /// How long it may be used; less where the credentials that sign it expire earlier.
+    pub ttl: Duration,
+    /// The `Content-Type` of the answer.
+    pub content_type: String,
+    /// The `Content-Disposition` of the answer.
+    pub content_disposition: String,
+}
+
+/// What [`Store::clean`] did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    /// Leftovers removed.
+    pub removed: usize,
+    /// There are more; clean again.
+    pub more: bool,
 }
 
 /// An object store. Cheap to clone; clones share connections.
@@ -52,48 +58,41 @@ pub enum StoreConfig {
 pub enum Store {
     /// Amazon S3 or a server that speaks its protocol.
     S3(S3Store),
+    /// Azure Blob Storage.
+    Azure(AzureStore),
     /// A directory of this machine.
     Local(LocalStore),
 }
 
 impl Store {
-    /// Opens a store. For S3 nothing is sent yet; a local directory is created.
+    /// Opens a store. For S3 and Azure nothing is sent yet; a local directory is created.
     ///
     /// # Errors
-    /// The local directory cannot be created.
+    /// The local directory cannot be created, or the TLS library fails.
     pub async fn open(config: StoreConfig) -> Result<Self, StoreError> {
-        match config {
-            StoreConfig::S3 {
-                bucket,
-                region,
-                endpoint_url,
-                access_key_id,
-                secret_access_key,
-                session_token,
-            } => {
-                let credentials = access_key_id.zip(secret_access_key);
-                let credentials = credentials.map(|(id, secret)| (id, secret, session_token));
-                let store = S3Store::open(bucket, region, endpoint_url, credentials).await;
-                Ok(Self::S3(store))
-            }
-            StoreConfig::Local { root } => Ok(Self::Local(LocalStore::open(root).await?)),
-        }
+        Ok(match config {
+            StoreConfig::S3(config) => Self::S3(Box::pin(S3Store::open(config)).await),
+            StoreConfig::Azure(config) => Self::Azure(AzureStore::open(config)?),
+            StoreConfig::Local { root } => Self::Local(LocalStore::open(root).await?),
+        })
     }
 
-    /// `aws` or `local`, as in the setting `STORAGE_PROVIDER`.
+    /// `aws`, `azure` or `local`, as in the setting `STORAGE_PROVIDER`.
     #[must_use]
     pub fn provider(&self) -> &'static str {
         match self {
             Self::S3(_) => "aws",
+            Self::Azure(_) => "azure",
             Self::Local(_) => "local",
         }
     }
 
-    /// The bucket, or the directory.
+    /// The bucket, the container, or the directory.
     #[must_use]
     pub fn bucket(&self) -> &str {
         match self {
             Self::S3(store) => store.bucket(),
+            Self::Azure(store) => store.container(),
             Self::Local(store) => store.bucket(),
         }
     }
@@ -106,6 +105,7 @@ impl Store {
     pub async fn put(&self, key: &Key, body: Bytes, info: &ObjectInfo) -> Result<(), StoreError> {
         match self {
             Self::S3(store) => store.put(key, body, info).await,
+            Self::Azure(store) => store.put(key, body, info).await,
             Self::Local(store) => store.put(key, body, info).await,
         }
     }
@@ -117,6 +117,7 @@ impl Store {
     pub async fn upload(&self, key: &Key, info: &ObjectInfo) -> Result<Upload, StoreError> {
         Ok(Upload(match self {
             Self::S3(store) => Inner::S3(Box::new(store.upload(key, info).await?)),
+            Self::Azure(store) => Inner::Azure(Box::new(store.upload(key, info))),
             Self::Local(store) => Inner::Local(Box::new(store.upload(key, info).await?)),
         }))
     }
@@ -128,6 +129,7 @@ impl Store {
     pub async fn head(&self, key: &Key) -> Result<Option<ObjectHead>, StoreError> {
         match self {
             Self::S3(store) => store.head(key).await,
+            Self::Azure(store) => store.head(key).await,
             Self::Local(store) => store.head(key).await,
         }
     }
@@ -139,6 +141,7 @@ impl Store {
     pub async fn get(&self, key: &Key, range: Option<Range>) -> Result<Option<Body>, StoreError> {
         match self {
             Self::S3(store) => store.get(key, range).await,
+            Self::Azure(store) => store.get(key, range).await,
             Self::Local(store) => store.get(key, range).await,
         }
     }
@@ -150,6 +153,7 @@ impl Store {
     pub async fn delete(&self, key: &Key) -> Result<(), StoreError> {
         match self {
             Self::S3(store) => store.delete(key).await,
+            Self::Azure(store) => store.delete(key).await,
             Self::Local(store) => store.delete(key).await,
         }
     }
@@ -162,17 +166,66 @@ impl Store {
     pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
         match self {
             Self::S3(store) => store.keys(prefix).await,
+            Self::Azure(store) => store.keys(prefix).await,
             Self::Local(store) => store.keys(prefix).await,
         }
     }
 
-    /// Creates the bucket or the directory; no error if it is ours already.
+    /// A URL that lets anybody who holds it read this object for a while; `None` where there are no
+    /// such URLs: a local directory, or an Azure SAS, which cannot sign another one.
+    ///
+    /// # Errors
+    /// [`StoreError`]. Whether the object exists is not asked.
+    pub async fn presign(&self, key: &Key, wanted: &Presign) -> Result<Option<Url>, StoreError> {
+        match self {
+            Self::S3(store) => store.presign(key, wanted).await.map(Some),
+            Self::Azure(store) => store.presign(key, wanted).await,
+            Self::Local(_) => Ok(None),
+        }
+    }
+
+    /// The origin of the URLs of [`Store::presign`], for a page's content security policy.
+    #[must_use]
+    pub fn origin(&self) -> Option<String> {
+        match self {
+            Self::S3(store) => Some(store.origin()),
+            Self::Azure(store) => Some(store.origin()),
+            Self::Local(_) => None,
+        }
+    }
+
+    /// Removes what processes that died left of their unfinished uploads `older_than` ago or
+    /// earlier, at most some hundreds. Of S3 those under keys as workers make them; Azure forgets
+    /// uncommitted blocks after a week by itself.
+    ///
+    /// # Errors
+    /// [`StoreError`]; on S3 it needs `s3:ListBucketMultipartUploads`.
+    pub async fn clean(&self, older_than: Duration) -> Result<Cleaned, StoreError> {
+        match self {
+            Self::S3(store) => store.clean(older_than, MOST_CLEANED).await,
+            Self::Azure(_) => Ok(Cleaned::default()),
+            Self::Local(store) => store.clean(older_than, MOST_CLEANED).await,
+        }
+    }
+
+    /// Waits until what dropped uploads abort in the background is done: before a process ends.
+    pub async fn settled(&self) {
+        let background = match self {
+            Self::S3(store) => store.background(),
+            Self::Azure(_) | Self::Local(_) => return,
+        };
+        background.close();
+        background.wait().await;
+    }
+
+    /// Creates the bucket, container or directory; no error if it is ours already.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn create_bucket(&self) -> Result<(), StoreError> {
         match self {
             Self::S3(store) => store.create_bucket().await,
+            Self::Azure(store) => store.create_container().await,
             Self::Local(store) => store.create_directories().await,
         }
     }
@@ -196,21 +249,26 @@ impl Store {
             md5: Some(Md5::digest(&body).into()),
             ..ObjectInfo::default()
         };
-        self.put(&key, body.clone(), &info).await?;
+        let put = self.put(&key, body.clone(), &info).await;
+        put.map_err(|error| error.during("writing a probe object"))?;
         let read = match self.get(&key, None).await {
             Ok(Some(found)) => found.collect().await.map(Some),
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
-        self.delete(&key).await?;
-        if read? != Some(body) {
+        let deleted = self.delete(&key).await;
+        let read = read.map_err(|error| error.during("reading a probe object"))?;
+        deleted.map_err(|error| error.during("deleting a probe object"))?;
+        if read != Some(body) {
             let reason = "what was written cannot be read back".to_owned();
             return Err(StoreError::Unavailable {
                 status: None,
                 reason,
             });
         }
-        self.head(&key).await.map(|_| ())
+        let gone = self.head(&key).await;
+        gone.map(|_| ())
+            .map_err(|error| error.during("asking for an object that does not exist"))
     }
 }
 
@@ -224,6 +282,7 @@ pub struct Upload(Inner);
 #[derive(Debug)]
 enum Inner {
     S3(Box<s3::S3Upload>),
+    Azure(Box<azure::AzureUpload>),
     Local(Box<local::LocalUpload>),
 }
 
@@ -235,6 +294,7 @@ impl Upload {
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
         match &mut self.0 {
             Inner::S3(upload) => upload.write(bytes).await,
+            Inner::Azure(upload) => upload.write(bytes).await,
             Inner::Local(upload) => upload.write(&bytes).await,
         }
     }
@@ -247,6 +307,7 @@ impl Upload {
     pub async fn complete(self) -> Result<(), StoreError> {
         match self.0 {
             Inner::S3(upload) => upload.complete().await,
+            Inner::Azure(upload) => upload.complete().await,
             Inner::Local(upload) => upload.complete().await,
         }
     }
@@ -258,6 +319,7 @@ impl Upload {
     pub async fn abort(self) -> Result<(), StoreError> {
         match self.0 {
             Inner::S3(upload) => upload.abort().await,
+            Inner::Azure(upload) => upload.abort().await,
             Inner::Local(upload) => {
                 drop(upload);
                 Ok(())

@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -19,13 +20,15 @@ use md5::{Digest, Md5};
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 
-use crate::{Body, Key, ObjectHead, ObjectInfo, Range, StoreError};
+use crate::{Body, Cleaned, Key, ObjectHead, ObjectInfo, Range, StoreError};
 use files::{Files, disk_error};
 use sidecar::Sidecar;
 pub(crate) use upload::LocalUpload;
 
 /// Bytes read at once: each read is a task on another thread.
 const CHUNK: usize = 256 * 1024;
+/// No upload takes as long, so an older temporary file belongs to a process that died.
+const LEFTOVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A directory as a store.
 #[derive(Debug, Clone)]
@@ -42,8 +45,17 @@ impl LocalStore {
             name,
         };
         store.create_directories().await?;
-        store.blocking(|files| files.remove_leftovers()).await?;
+        store.clean(LEFTOVER, usize::MAX).await?;
         Ok(store)
+    }
+
+    pub(crate) async fn clean(
+        &self,
+        older_than: Duration,
+        most: usize,
+    ) -> Result<Cleaned, StoreError> {
+        self.blocking(move |files| files.remove_leftovers(older_than, most))
+            .await
     }
 
     pub(crate) fn bucket(&self) -> &str {

@@ -92,6 +92,13 @@ impl fmt::Display for Range {
     }
 }
 
+/// Reads the `Content-Range` `bytes 2-5/10` as an offset and the total size.
+pub(crate) fn content_range(value: &str) -> Option<(u64, u64)> {
+    let (first, rest) = value.strip_prefix("bytes ")?.split_once('-')?;
+    let (_, total) = rest.split_once('/')?;
+    Some((first.parse().ok()?, total.parse().ok()?))
+}
+
 /// The stream inside a [`Body`].
 pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, StoreError>> + Send>>;
 

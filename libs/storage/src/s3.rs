@@ -1,12 +1,15 @@
 //! S3 through the AWS SDK.
 
+mod clean;
 mod error;
-mod metadata;
+mod presign;
 mod upload;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
+use aws_config::identity::IdentityCache;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -16,23 +19,27 @@ use aws_sdk_s3::config::{
 };
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
+use aws_sdk_s3::types::{
+    BucketLocationConstraint, CreateBucketConfiguration, ServerSideEncryption,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use futures::stream;
 use md5::{Digest, Md5};
-use secrecy::{ExposeSecret, SecretString};
-use url::Url;
+use secrecy::ExposeSecret;
+use tokio_util::task::TaskTracker;
 
-use crate::{Body, Key, ObjectHead, ObjectInfo, Range, StoreError};
+use crate::config::{Encryption, S3Config};
+use crate::object::content_range;
+use crate::patience::{PATIENCE, time_for};
+use crate::{Body, Key, ObjectHead, ObjectInfo, Range, StoreError, metadata};
 use error::Place;
 pub(crate) use upload::S3Upload;
 
-/// Longest wait for the answer to a request without a body, the SDK's own retries included.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// A connection slower than this many bytes per second is given up.
-const SLOWEST: u64 = 16 * 1024;
+/// Temporary credentials are renewed this long before they expire, so that a URL signed with them
+/// holds for as long as its redirect is remembered ([`crate::PRESIGNED_AT_LEAST`]).
+const CREDENTIALS_LEFT: Duration = Duration::from_secs(150);
 
 /// One bucket of S3, or of a server that speaks its protocol.
 #[derive(Debug, Clone)]
@@ -40,15 +47,21 @@ pub struct S3Store {
     client: Client,
     place: Place,
     path_style: bool,
+    encryption: Option<Encryption>,
+    background: TaskTracker,
 }
 
 impl S3Store {
-    pub(crate) async fn open(
-        bucket: String,
-        region: String,
-        endpoint: Option<Url>,
-        credentials: Option<(String, SecretString, Option<SecretString>)>,
-    ) -> Self {
+    pub(crate) async fn open(config: S3Config) -> Self {
+        let S3Config {
+            bucket,
+            region,
+            endpoint_url: endpoint,
+            path_style,
+            access_key,
+            session_token,
+            encryption,
+        } = config;
         // Time-outs of requests are ours, because they depend on the size of the body; retries of
         // images are the worker's, so the SDK only bridges hiccups. Every request is guarded by
         // Content-MD5: checksums beyond that are asked for only where S3 demands them, since other
@@ -66,6 +79,7 @@ impl S3Store {
                     .connect_timeout(Duration::from_secs(5))
                     .build(),
             )
+            .identity_cache(IdentityCache::lazy().buffer_time(CREDENTIALS_LEFT).build())
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .stalled_stream_protection(
@@ -73,33 +87,43 @@ impl S3Store {
                     .upload_enabled(false)
                     .build(),
             );
-        if let Some((id, secret, token)) = credentials {
-            let token = token.map(|token| token.expose_secret().to_owned());
+        if let Some((id, secret)) = access_key {
+            let token = session_token.map(|token| token.expose_secret().to_owned());
             let secret = secret.expose_secret();
             config =
                 config.credentials_provider(Credentials::new(id, secret, token, None, "settings"));
         }
+        // Not for the SDK as a whole: the services that issue credentials are elsewhere.
+        let mut s3 = aws_sdk_s3::config::Builder::from(&Box::pin(config.load()).await)
+            .force_path_style(path_style);
         if let Some(endpoint) = &endpoint {
-            config = config.endpoint_url(endpoint.as_str());
+            s3 = s3.endpoint_url(endpoint.as_str());
         }
-        let config = aws_sdk_s3::config::Builder::from(&Box::pin(config.load()).await)
-            .force_path_style(endpoint.is_some())
-            .build();
-        let path_style = endpoint.is_some();
-        let endpoint = endpoint.map_or_else(
-            || format!("https://s3.{region}.amazonaws.com"),
-            |url| url.to_string(),
-        );
-        let place = Place {
-            bucket,
-            region,
-            endpoint,
-        };
+        let endpoint = endpoint.map_or_else(|| error::amazon(&region), |url| url.to_string());
         Self {
-            client: Client::from_conf(config),
-            place,
+            client: Client::from_conf(s3.build()),
+            place: Place {
+                bucket,
+                region,
+                endpoint,
+            },
             path_style,
+            encryption,
+            background: TaskTracker::new(),
         }
+    }
+
+    /// What every new object's request says about its encryption.
+    fn encryption(&self) -> (Option<ServerSideEncryption>, Option<String>) {
+        match &self.encryption {
+            None => (None, None),
+            Some(Encryption::S3) => (Some(ServerSideEncryption::Aes256), None),
+            Some(Encryption::Kms(key)) => (Some(ServerSideEncryption::AwsKms), key.clone()),
+        }
+    }
+
+    pub(crate) fn background(&self) -> &TaskTracker {
+        &self.background
     }
 
     pub(crate) fn bucket(&self) -> &str {
@@ -114,6 +138,7 @@ impl S3Store {
     ) -> Result<(), StoreError> {
         let md5 = info.md5.unwrap_or_else(|| Md5::digest(&body).into());
         let limit = time_for(body.len());
+        let (encryption, kms_key) = self.encryption();
         let request = self
             .client
             .put_object()
@@ -121,7 +146,9 @@ impl S3Store {
             .key(key.as_str())
             .content_type(&info.content_type)
             .content_md5(BASE64.encode(md5))
-            .set_metadata(Some(metadata::encode(info, Some(md5))))
+            .set_server_side_encryption(encryption)
+            .set_ssekms_key_id(kms_key)
+            .set_metadata(Some(headers(info, Some(md5))))
             .body(ByteStream::from(body))
             .customize()
             // Content-MD5 is part of the signature and binds the body to it: a SHA-256 on top would
@@ -135,7 +162,7 @@ impl S3Store {
         key: &Key,
         info: &ObjectInfo,
     ) -> Result<S3Upload, StoreError> {
-        S3Upload::begin(self.clone(), key, info).await
+        upload::begin(self.clone(), key, info).await
     }
 
     pub(crate) async fn head(&self, key: &Key) -> Result<Option<ObjectHead>, StoreError> {
@@ -154,11 +181,9 @@ impl S3Store {
         };
         let size = found.content_length().unwrap_or_default();
         let content_type = found.content_type().unwrap_or("application/octet-stream");
-        Ok(Some(metadata::decode(
-            found.metadata(),
-            unsigned(size),
-            content_type,
-        )))
+        let entry = |name: &str| found.metadata()?.get(name).map(String::as_str);
+        let head = metadata::decode(entry, unsigned(size), content_type);
+        Ok(Some(head))
     }
 
     pub(crate) async fn get(
@@ -186,10 +211,7 @@ impl S3Store {
         let chunks = stream::try_unfold((found.body, place), |(mut body, place)| async move {
             match body.next().await {
                 Some(Ok(chunk)) => Ok(Some((chunk, (body, place)))),
-                Some(Err(error)) => Err(StoreError::Unreachable {
-                    endpoint: place.endpoint,
-                    source: error.into(),
-                }),
+                Some(Err(error)) => Err(place.unreachable(error.into())),
                 None => Ok(None),
             }
         });
@@ -246,7 +268,7 @@ impl S3Store {
     pub(crate) async fn create_bucket(&self) -> Result<(), StoreError> {
         // S3 wants the region named in the body except for us-east-1, where it refuses it. Other
         // servers have no regions.
-        let elsewhere = !self.path_style && self.place.region != "us-east-1";
+        let elsewhere = self.place.is_amazon() && self.place.region != "us-east-1";
         let region = elsewhere.then(|| {
             let region = BucketLocationConstraint::from(self.place.region.as_str());
             CreateBucketConfiguration::builder()
@@ -296,18 +318,14 @@ impl S3Store {
     }
 }
 
-/// How long sending so many bytes may take.
-fn time_for(bytes: usize) -> Duration {
-    PATIENCE + Duration::from_secs(u64::try_from(bytes).unwrap_or(u64::MAX) / SLOWEST)
+/// User metadata of an object.
+fn headers(info: &ObjectInfo, md5: Option<[u8; 16]>) -> HashMap<String, String> {
+    let entries = metadata::encode(info, md5).into_iter();
+    entries
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 fn unsigned(size: i64) -> u64 {
     u64::try_from(size).unwrap_or_default()
-}
-
-/// Reads `bytes 2-5/10` as an offset and the total size.
-fn content_range(value: &str) -> Option<(u64, u64)> {
-    let (first, rest) = value.strip_prefix("bytes ")?.split_once('-')?;
-    let (_, total) = rest.split_once('/')?;
-    Some((first.parse().ok()?, total.parse().ok()?))
 }

@@ -4,22 +4,26 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use storage::{ErrorKind, Key, ObjectInfo, Store, StoreConfig, StoreError};
+use storage::{ErrorKind, Key, ObjectInfo, S3Config, Store, StoreConfig, StoreError};
+use testkit::azurite::Azurite;
 use testkit::weed::Weed;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 async fn s3(endpoint: &str, bucket: &str, access_key: &str, secret_key: &str) -> Store {
-    Store::open(StoreConfig::S3 {
-        bucket: bucket.to_owned(),
-        region: "eu-central-1".to_owned(),
-        endpoint_url: Some(endpoint.parse().unwrap()),
-        access_key_id: Some(access_key.to_owned()),
-        secret_access_key: Some(secret_key.into()),
-        session_token: None,
-    })
-    .await
-    .unwrap()
+    let config = S3Config::new(bucket, "eu-central-1", endpoint.parse().ok())
+        .with_key(access_key, secret_key);
+    Store::open(StoreConfig::S3(config)).await.unwrap()
+}
+
+async fn azure(connection_string: &str, container: &str) -> Store {
+    let env = runtime::Env::from_pairs([
+        ("STORAGE_PROVIDER", "azure"),
+        ("AZURE_STORAGE_CONNECTION_STRING", connection_string),
+        ("AZURE_STORAGE_CONTAINER_NAME", container),
+    ]);
+    let config = StoreConfig::from_env(&env).unwrap();
+    Store::open(config).await.unwrap()
 }
 
 fn key() -> Key {
@@ -128,6 +132,67 @@ async fn a_store_that_dies_and_returns_is_an_outage() {
     }
     weed.resume().await.unwrap();
     assert_eq!(store.head(&key()).await.unwrap().unwrap().size, 10);
+    store.check().await.unwrap();
+}
+
+/// As [`every_error`], and HEAD, whose answers name their reason at Azure; an upload sends nothing
+/// before there is a block to send.
+async fn every_error_of_azure(store: &Store) -> Vec<StoreError> {
+    let mut upload = store.upload(&key(), &ObjectInfo::default()).await.unwrap();
+    upload.write(Bytes::from_static(b"bytes")).await.unwrap();
+    vec![
+        put(store).await.unwrap_err(),
+        store.get(&key(), None).await.unwrap_err(),
+        store.head(&key()).await.unwrap_err(),
+        upload.complete().await.unwrap_err(),
+        store.delete(&key()).await.unwrap_err(),
+        store.keys("").await.unwrap_err(),
+        store.check().await.unwrap_err(),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_at_azure_is_an_outage_and_says_what_to_do() {
+    let mut azurite = Azurite::start().await.unwrap();
+    let store = azure(&azurite.connection_string(), "nowhere").await;
+    for error in every_error_of_azure(&store).await {
+        assert!(
+            matches!(error, StoreError::ContainerMissing { .. }),
+            "{error:?}"
+        );
+        assert_eq!(error.kind(), ErrorKind::Outage);
+        let advice = format!(
+            "container nowhere does not exist in storage account {}: create it or set \
+             AZURE_STORAGE_CONTAINER_NAME",
+            azurite.account()
+        );
+        assert_eq!(error.to_string(), advice);
+    }
+    store.create_bucket().await.unwrap();
+    store.check().await.unwrap();
+
+    // "hunter2hunter2hunter2", base64.
+    let wrong = "aHVudGVyMmh1bnRlcjJodW50ZXIy";
+    let wrong_key = azurite.connection_string().replace(azurite.key(), wrong);
+    let stranger = azure(&wrong_key, "nowhere").await;
+    for error in every_error_of_azure(&stranger).await {
+        assert!(
+            matches!(error, StoreError::BadCredentials { .. }),
+            "{error:?}"
+        );
+        assert!(error.to_string().contains("AccountKey"), "{error}");
+        let text = format!("{error} {error:?} {stranger:?}");
+        assert!(!text.contains("hunter2") && !text.contains(wrong), "{text}");
+    }
+
+    // An outage ends: the very same store works again.
+    azurite.stop();
+    for error in every_error_of_azure(&store).await {
+        assert!(matches!(error, StoreError::Unreachable { .. }), "{error:?}");
+        assert_eq!(error.kind(), ErrorKind::Outage);
+    }
+    azurite.resume().await.unwrap();
+    store.create_bucket().await.unwrap();
     store.check().await.unwrap();
 }
 

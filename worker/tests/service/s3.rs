@@ -1,7 +1,7 @@
 //! The same on an S3 server.
 
 use drive_sim::Faults;
-use storage::{Store, StoreConfig};
+use storage::{S3Config, Store, StoreConfig};
 use testkit::weed::Weed;
 
 use crate::support;
@@ -9,14 +9,8 @@ use crate::support;
 #[tokio::test]
 async fn small_and_large_images_arrive_in_s3() {
     let weed = Weed::start().await.unwrap();
-    let config = StoreConfig::S3 {
-        bucket: "images".into(),
-        region: "us-east-1".into(),
-        endpoint_url: Some(weed.endpoint().parse().unwrap()),
-        access_key_id: Some(weed.access_key().into()),
-        secret_access_key: Some(weed.secret_key().into()),
-        session_token: None,
-    };
+    let config = S3Config::new("images", "us-east-1", weed.endpoint().parse().ok());
+    let config = StoreConfig::S3(config.with_key(weed.access_key(), weed.secret_key()));
     let it = support::start_on(
         tempfile::tempdir().unwrap(),
         config.clone(),
@@ -49,4 +43,8 @@ async fn small_and_large_images_arrive_in_s3() {
     })
     .await;
     assert_eq!(it.objects().await.len(), files.len());
+    // Nor is it left behind, however an upload ended: `clean` would find it.
+    worker.stop().await;
+    let left = store.clean(std::time::Duration::ZERO).await.unwrap();
+    assert_eq!(left.removed, 0);
 }

@@ -9,12 +9,10 @@ use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
 use super::sidecar::Sidecar;
-use crate::{Key, ObjectHead, StoreError};
+use crate::{Cleaned, Key, ObjectHead, StoreError};
 
 const TEMPORARY: &str = ".tmp";
 const META: &str = ".meta";
-/// No upload takes as long, so an older temporary file belongs to a process that died.
-const LEFTOVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Debug)]
 pub(super) struct Files {
@@ -56,22 +54,37 @@ impl Files {
         Ok(())
     }
 
-    pub(super) fn remove_leftovers(&self) -> Result<(), StoreError> {
+    pub(super) fn remove_leftovers(
+        &self,
+        older_than: Duration,
+        most: usize,
+    ) -> Result<Cleaned, StoreError> {
         let directory = self.root.join(TEMPORARY);
         let entries = fs::read_dir(&directory).map_err(|error| disk_error(&directory, error))?;
+        let mut cleaned = Cleaned::default();
         for entry in entries.flatten() {
             let modified = entry.metadata().and_then(|metadata| metadata.modified());
             let age = modified
                 .ok()
                 .and_then(|at| SystemTime::now().duration_since(at).ok());
-            if age.is_some_and(|age| age > LEFTOVER)
-                && let Err(error) = fs::remove_file(entry.path())
-            {
-                let path = entry.path();
-                tracing::warn!(path = %path.display(), error = %error, "an old temporary file stays");
+            if age.is_none_or(|age| age < older_than) {
+                continue;
+            }
+            if cleaned.removed == most {
+                cleaned.more = true;
+                break;
+            }
+            let path = entry.path();
+            match fs::remove_file(&path) {
+                Ok(()) => cleaned.removed += 1,
+                // Another process was faster.
+                Err(error) if is_absence(&error) => {}
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), error = %error, "an old temporary file stays");
+                }
             }
         }
-        Ok(())
+        Ok(cleaned)
     }
 
     pub(super) fn temporary(&self) -> Result<(Temporary, File), StoreError> {

@@ -23,6 +23,12 @@ pub(super) struct Place {
     pub(super) endpoint: String,
 }
 
+/// Where Amazon's S3 is ("Amazon S3 endpoints and quotas"; "Amazon Web Services in China").
+pub(super) fn amazon(region: &str) -> String {
+    let china = if region.starts_with("cn-") { ".cn" } else { "" };
+    format!("https://s3.{region}.amazonaws.com{china}")
+}
+
 impl Place {
     pub(super) fn explain<E: Failure>(&self, error: SdkFailure<E>) -> StoreError {
         if let SdkError::ServiceError(failure) = &error {
@@ -54,7 +60,11 @@ impl Place {
         }
     }
 
-    fn unreachable(&self, source: Source) -> StoreError {
+    pub(super) fn is_amazon(&self) -> bool {
+        self.endpoint == amazon(&self.region)
+    }
+
+    pub(super) fn unreachable(&self, source: Source) -> StoreError {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(source.as_ref());
         while let Some(error) = cause {
             if error.is::<CredentialsError>() {
@@ -67,6 +77,12 @@ impl Place {
         }
         StoreError::Unreachable {
             endpoint: self.endpoint.clone(),
+            // Amazon's own name is made of the region.
+            setting: if self.is_amazon() {
+                "AWS_REGION"
+            } else {
+                "AWS_ENDPOINT_URL"
+            },
             source,
         }
     }

@@ -1,19 +1,17 @@
-//! User metadata of S3 objects: ASCII headers, 2 KB in all.
-
-use std::collections::HashMap;
+//! What stores keep beside an object, as ASCII headers of 2 KB in all.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::{ObjectHead, ObjectInfo};
 
-const SOURCE_NAME: &str = "source-name";
-const DRIVE_ID: &str = "drive-id";
-const IMPORT_ID: &str = "import-id";
-const MD5: &str = "md5";
+pub(crate) const SOURCE_NAME: &str = "source-name";
+pub(crate) const DRIVE_ID: &str = "drive-id";
+pub(crate) const IMPORT_ID: &str = "import-id";
+pub(crate) const MD5: &str = "md5";
 const SHA256: &str = "sha256";
 
-/// S3 allows 2 KB of user metadata (Amazon S3 User Guide, "Working with object metadata"); the
-/// other entries need about 350 bytes.
+/// S3 allows 2 KB of user metadata (Amazon S3 User Guide, "Working with object metadata"), Azure
+/// 8 KB; the other entries need about 350 bytes.
 const LONGEST: usize = 1024;
 
 /// What may stand in a header as it is. Spaces may not: signatures collapse runs of them.
@@ -23,32 +21,29 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'~');
 
-pub(super) fn encode(info: &ObjectInfo, md5: Option<[u8; 16]>) -> HashMap<String, String> {
-    let mut metadata = HashMap::from([
-        (SOURCE_NAME.to_owned(), encode_text(&info.source_name)),
-        (DRIVE_ID.to_owned(), encode_text(&info.drive_id)),
-        (IMPORT_ID.to_owned(), encode_text(&info.import_id)),
-    ]);
+/// Names, of letters and `-`, and values.
+pub(crate) fn encode(info: &ObjectInfo, md5: Option<[u8; 16]>) -> Vec<(&'static str, String)> {
+    let mut metadata = vec![
+        (SOURCE_NAME, encode_text(&info.source_name)),
+        (DRIVE_ID, encode_text(&info.drive_id)),
+        (IMPORT_ID, encode_text(&info.import_id)),
+    ];
     if let Some(md5) = md5 {
-        metadata.insert(MD5.to_owned(), hex::encode(md5));
+        metadata.push((MD5, hex::encode(md5)));
     }
     if let Some(sha256) = &info.sha256 {
-        metadata.insert(SHA256.to_owned(), encode_text(sha256));
+        metadata.push((SHA256, encode_text(sha256)));
     }
     metadata
 }
 
-pub(super) fn decode(
-    metadata: Option<&HashMap<String, String>>,
+/// Reads it back through `entry`, which finds a value by its name.
+pub(crate) fn decode<'a>(
+    entry: impl Fn(&str) -> Option<&'a str>,
     size: u64,
     content_type: &str,
 ) -> ObjectHead {
-    let entry = |name: &str| metadata?.get(name);
-    let text = |name: &str| {
-        entry(name)
-            .map(|value| decode_text(value))
-            .unwrap_or_default()
-    };
+    let text = |name: &str| entry(name).map(decode_text).unwrap_or_default();
     let md5 = entry(MD5).and_then(|value| {
         let mut md5 = [0; 16];
         hex::decode_to_slice(value, &mut md5).ok().map(|()| md5)
@@ -57,7 +52,7 @@ pub(super) fn decode(
         size,
         content_type: content_type.to_owned(),
         md5,
-        sha256: entry(SHA256).cloned(),
+        sha256: entry(SHA256).map(str::to_owned),
         source_name: text(SOURCE_NAME),
         drive_id: text(DRIVE_ID),
         import_id: text(IMPORT_ID),

@@ -1,19 +1,15 @@
-//! One suite for every store.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+//! What every store promises.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use md5::{Digest, Md5};
-use storage::{ErrorKind, Key, ObjectHead, ObjectInfo, Range, Store, StoreConfig, StoreError};
-use testkit::weed::Weed;
+use storage::{ErrorKind, Key, ObjectHead, ObjectInfo, Presign, Range, Store, StoreError};
 
 /// Everything a store promises. `unfinished` lists what uploads that are neither complete nor gone
 /// have left.
-async fn suite(store: &Store, unfinished: impl AsyncFn() -> Vec<String>) {
+pub(crate) async fn suite(store: &Store, unfinished: impl AsyncFn() -> Vec<String>) {
     bytes_and_metadata_come_back(store).await;
     a_put_replaces(store).await;
     wrong_bytes_never_appear(store).await;
@@ -23,6 +19,7 @@ async fn suite(store: &Store, unfinished: impl AsyncFn() -> Vec<String>) {
     given_up_uploads_leave_nothing(store, &unfinished).await;
     one_key_put_at_once_holds_one_of_them(store).await;
     keys_are_listed_beyond_a_page(store).await;
+    signed_urls_are_for_one_object_and_say_what_it_is(store).await;
     store.check().await.unwrap();
     assert_eq!(store.keys("imagefleet-probe").await.unwrap(), [""; 0]);
     assert_eq!(unfinished().await, [""; 0]);
@@ -221,9 +218,10 @@ async fn given_up_uploads_leave_nothing(store: &Store, unfinished: &impl AsyncFn
         let key = key(&format!("given-up/{dropped}"));
         let mut upload = store.upload(&key, &info(&body)).await.unwrap();
         upload.write(body.clone()).await.unwrap();
+        // Azure has nothing to free: see below.
         assert_eq!(
             unfinished().await.len(),
-            1,
+            usize::from(store.provider() != "azure"),
             "the check below would prove nothing"
         );
         match dropped {
@@ -280,7 +278,67 @@ async fn keys_are_listed_beyond_a_page(store: &Store) {
     assert!(store.keys("").await.unwrap().len() > 1005);
 }
 
-async fn assert_holds(store: &Store, key: &Key, body: &Bytes) {
+/// Whoever holds the URL reads this object, and nothing else, and the answer's type and disposition
+/// are those that were signed.
+async fn signed_urls_are_for_one_object_and_say_what_it_is(store: &Store) {
+    let body = noise(1000, 11);
+    for name in ["signed/one.svg", "signed/two.svg"] {
+        store
+            .put(&key(name), body.clone(), &info(&body))
+            .await
+            .unwrap();
+    }
+    let wanted = Presign {
+        ttl: Duration::from_secs(300),
+        content_type: "application/octet-stream".to_owned(),
+        content_disposition:
+            "attachment; filename=\"a b.svg\"; filename*=UTF-8''Z%C3%BCrich%20%26.svg".to_owned(),
+    };
+    let url = store
+        .presign(&key("signed/one.svg"), &wanted)
+        .await
+        .unwrap();
+    let Some(url) = url else {
+        assert_eq!((store.provider(), store.origin()), ("local", None));
+        return;
+    };
+    assert_eq!(store.origin(), Some(url.origin().ascii_serialization()));
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let found = http.get(url.clone()).send().await.unwrap();
+    assert_eq!(found.status(), 200);
+    assert_eq!(found.headers()["content-type"], "application/octet-stream");
+    assert_eq!(
+        found.headers()["content-disposition"],
+        wanted.content_disposition.as_str()
+    );
+    assert!(found.bytes().await.unwrap() == body);
+    let part = http.get(url.clone()).header("range", "bytes=10-19");
+    let part = part.send().await.unwrap();
+    assert_eq!(part.status(), 206);
+    assert_eq!(part.bytes().await.unwrap(), body[10..20]);
+
+    let changed = |from: &str, to: &str| {
+        let changed = url.as_str().replace(from, to);
+        assert_ne!(changed, url.as_str(), "{from}");
+        changed
+    };
+    for other in [
+        changed("one.svg?", "two.svg?"),
+        changed("octet-stream", "xhtml%2Bxml"),
+        changed("attachment", "inline"),
+    ] {
+        let refused = http.get(&other).send().await.unwrap();
+        assert_eq!(refused.status(), 403, "{other}");
+    }
+    let written = http
+        .put(url)
+        .header("x-ms-blob-type", "BlockBlob")
+        .body("x");
+    let written = written.send().await.unwrap();
+    assert_eq!(written.status(), 403, "a URL to read with does not write");
+}
+
+pub(crate) async fn assert_holds(store: &Store, key: &Key, body: &Bytes) {
     let head = store.head(key).await.unwrap().expect("no object");
     assert_eq!(
         (head.size, head.md5),
@@ -306,11 +364,11 @@ async fn eventually(condition: impl AsyncFn() -> bool) {
     }
 }
 
-fn key(name: &str) -> Key {
+pub(crate) fn key(name: &str) -> Key {
     Key::new(name).unwrap()
 }
 
-fn info(body: &Bytes) -> ObjectInfo {
+pub(crate) fn info(body: &Bytes) -> ObjectInfo {
     ObjectInfo {
         content_type: "image/png".to_owned(),
         source_name: "name.png".to_owned(),
@@ -322,7 +380,7 @@ fn info(body: &Bytes) -> ObjectInfo {
 }
 
 /// Bytes that differ from place to place and from seed to seed.
-fn noise(size: usize, seed: usize) -> Bytes {
+pub(crate) fn noise(size: usize, seed: usize) -> Bytes {
     let mut state = seed as u64;
     let next = || {
         state = state
@@ -331,126 +389,4 @@ fn noise(size: usize, seed: usize) -> Bytes {
         state.to_be_bytes()[0]
     };
     std::iter::repeat_with(next).take(size).collect()
-}
-
-fn temporary_files(root: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(root.join(".tmp")).unwrap();
-    entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect()
-}
-
-async fn local(root: &Path) -> Store {
-    Store::open(StoreConfig::Local {
-        root: root.to_path_buf(),
-    })
-    .await
-    .unwrap()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_local_directory() {
-    let root = tempfile::tempdir().unwrap();
-    let root = root.path().join("created/on/the/way");
-    let store = local(&root).await;
-    assert_eq!(
-        (store.provider(), store.bucket()),
-        ("local", root.to_str().unwrap())
-    );
-    store.create_bucket().await.unwrap();
-    suite(&store, async || temporary_files(&root)).await;
-
-    // Another process sees the same.
-    let body = noise(2000, 4);
-    assert_holds(&local(&root).await, &key("replaced"), &body).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn seaweedfs() {
-    let weed = Weed::shared().await.unwrap();
-    let bucket = "conformance";
-    let store = Store::open(StoreConfig::S3 {
-        bucket: bucket.to_owned(),
-        region: "us-east-1".to_owned(),
-        endpoint_url: Some(weed.endpoint().parse().unwrap()),
-        access_key_id: Some(weed.access_key().to_owned()),
-        secret_access_key: Some(weed.secret_key().into()),
-        session_token: None,
-    })
-    .await
-    .unwrap();
-    assert_eq!((store.provider(), store.bucket()), ("aws", bucket));
-    for _ in 0..2 {
-        store.create_bucket().await.unwrap();
-    }
-
-    let config = aws_sdk_s3::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .endpoint_url(weed.endpoint())
-        .force_path_style(true)
-        .credentials_provider(Credentials::new(
-            weed.access_key(),
-            weed.secret_key(),
-            None,
-            None,
-            "test",
-        ))
-        .build();
-    let client = aws_sdk_s3::Client::from_conf(config);
-    let unfinished = async || {
-        let listed = client
-            .list_multipart_uploads()
-            .bucket(bucket)
-            .send()
-            .await
-            .unwrap();
-        listed
-            .uploads()
-            .iter()
-            .map(|upload| upload.key().unwrap().to_owned())
-            .collect()
-    };
-    suite(&store, unfinished).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn only_leftovers_of_the_dead_are_removed() {
-    let root = tempfile::tempdir().unwrap();
-    let store = local(root.path()).await;
-    let body = noise(100, 1);
-    let mut upload = store.upload(&key("a"), &info(&body)).await.unwrap();
-    upload.write(body.clone()).await.unwrap();
-    let dead = root.path().join(".tmp/dead");
-    let file = std::fs::File::create(&dead).unwrap();
-    file.set_modified(std::time::SystemTime::now() - Duration::from_secs(25 * 60 * 60))
-        .unwrap();
-
-    let _another = local(root.path()).await;
-    assert!(!dead.exists());
-    upload.complete().await.unwrap();
-    assert_holds(&store, &key("a"), &body).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn local_keys_never_touch_the_stores_own_files() {
-    let root = tempfile::tempdir().unwrap();
-    let store = local(root.path()).await;
-    let body = noise(100, 1);
-    store
-        .put(&key("a/b"), body.clone(), &info(&body))
-        .await
-        .unwrap();
-    for bad in [".meta/a/b.json", ".tmp/x", "a", "a/b/c", &"n".repeat(300)] {
-        let error = store
-            .put(&key(bad), body.clone(), &info(&body))
-            .await
-            .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Object, "{bad}: {error}");
-        assert_eq!(store.head(&key(bad)).await.unwrap(), None, "{bad}");
-        store.delete(&key(bad)).await.unwrap();
-    }
-    assert_holds(&store, &key("a/b"), &body).await;
-    assert_eq!(store.keys("").await.unwrap(), ["a/b"]);
-    assert_eq!(temporary_files(root.path()), [""; 0]);
 }
