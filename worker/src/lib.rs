@@ -8,6 +8,7 @@ mod control;
 mod delete;
 mod download;
 mod facts;
+mod fetch;
 mod handle;
 mod held;
 mod import;

@@ -50,6 +50,12 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "notFound", message).at("parameter", "fileId")
     }
 
+    /// A shared drive of which the caller is no member.
+    pub(crate) fn drive_not_found(id: &str) -> Self {
+        let message = format!("Shared drive not found: {id}");
+        Self::new(StatusCode::NOT_FOUND, "notFound", message).at("parameter", "driveId")
+    }
+
     /// A path that is no method of the API.
     pub(crate) fn no_such_method() -> Self {
         Self::new(StatusCode::NOT_FOUND, "notFound", "Not Found")
@@ -133,6 +139,16 @@ impl ApiError {
     pub(crate) fn abusive() -> Self {
         let message = "This file has been identified as malware or spam and cannot be downloaded.";
         Self::new(StatusCode::FORBIDDEN, "cannotDownloadAbusiveFile", message)
+    }
+
+    /// Nobody acknowledges the abuse of a file that is none.
+    pub(crate) fn no_abuse() -> Self {
+        let message = "The file is not marked as abusive.";
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "invalidAbuseAcknowledgment",
+            message,
+        )
     }
 
     pub(crate) fn not_downloadable() -> Self {
