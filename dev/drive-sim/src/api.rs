@@ -172,6 +172,10 @@ async fn meet_fate(
         return Err(ApiError::auth().into());
     }
     let account = request.authorize(&state.api_key, &state.bearer_token, &state.oauth)?;
+    if faults.api_disabled {
+        injected("api_disabled");
+        return Err(ApiError::access_not_configured().into());
+    }
     if account.is_some() && luck.strikes("stale_token", faults.stale_token) {
         injected("stale_token");
         return Err(ApiError::auth().into());

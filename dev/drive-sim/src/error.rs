@@ -101,6 +101,18 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message).with_status("PERMISSION_DENIED")
     }
 
+    pub(crate) fn access_not_configured() -> Self {
+        let message = "Google Drive API has not been used in project 100000000001 before or it is \
+                       disabled. Enable it by visiting \
+                       https://console.developers.google.com/apis/api/drive.googleapis.com/overview\
+                       ?project=100000000001 then retry.";
+        let mut error = Self::new(StatusCode::FORBIDDEN, "accessNotConfigured", message)
+            .with_status("PERMISSION_DENIED");
+        error.usage_limits = true;
+        error.error_info = Some("SERVICE_DISABLED");
+        error
+    }
+
     pub(crate) fn auth() -> Self {
         let message = "Request had invalid authentication credentials. Expected OAuth 2 access \
                        token, login cookie or other valid authentication credential. See \

@@ -28,6 +28,9 @@ pub struct Faults {
     /// Answer every request with 401 authError.
     #[arg(long)]
     pub unauthorized: bool,
+    /// Answer every request with 403 accessNotConfigured: the project has the API switched off.
+    #[arg(long)]
+    pub api_disabled: bool,
     /// Milliseconds before every answer.
     #[arg(long, default_value_t)]
     pub latency_ms: u64,
