@@ -16,7 +16,9 @@ struct Setup {
 impl Setup {
     async fn new() -> Self {
         Self {
-            drive: drive_sim::serve(drive_sim::Options::default()).await.unwrap(),
+            drive: drive_sim::serve(drive_sim::Options::default())
+                .await
+                .unwrap(),
             folder: tempfile::tempdir().unwrap(),
         }
     }
@@ -42,10 +44,16 @@ impl Setup {
             command.args(["--folder", folder]);
         }
         let text = stdout(&output(command).await);
-        assert!(!text.contains("PRIVATE KEY") && !text.contains("1//"), "{text}");
+        assert!(
+            !text.contains("PRIVATE KEY") && !text.contains("1//"),
+            "{text}"
+        );
         let report: Value = serde_json::from_str(&text).unwrap();
         let checks = report["checks"].as_array().unwrap();
-        let check = checks.iter().find(|check| check["name"] == "drive").unwrap();
+        let check = checks
+            .iter()
+            .find(|check| check["name"] == "drive")
+            .unwrap();
         (
             check["ok"].as_bool().unwrap(),
             check["detail"].as_str().unwrap().to_owned(),
@@ -69,10 +77,16 @@ async fn it_lists_a_private_folder_or_says_with_whom_to_share_it() {
     }
     it.drive.share_private_folders(SERVICE_ACCOUNT, false);
     let (ok, detail) = it.check(&service, Some(PRIVATE_FOLDER), fine()).await;
-    assert!(!ok && detail.contains(&format!("share it with {SERVICE_ACCOUNT}")), "{detail}");
+    assert!(
+        !ok && detail.contains(&format!("share it with {SERVICE_ACCOUNT}")),
+        "{detail}"
+    );
     it.drive.share_private_folders(USER, false);
     let (ok, detail) = it.check(&user, Some(PRIVATE_FOLDER), fine()).await;
-    assert!(!ok && detail.contains("as the user who signed in"), "{detail}");
+    assert!(
+        !ok && detail.contains("as the user who signed in"),
+        "{detail}"
+    );
 }
 
 #[tokio::test]

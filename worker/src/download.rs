@@ -275,7 +275,9 @@ async fn read_up_to(
     hashes: &mut Hashes,
     limit: usize,
 ) -> Result<Start, DriveError> {
-    let announced = body.length().and_then(|length| usize::try_from(length).ok());
+    let announced = body
+        .length()
+        .and_then(|length| usize::try_from(length).ok());
     let mut buffer = BytesMut::new();
     while let Some(bytes) = body.chunk().await? {
         hashes.update(&bytes);

@@ -1,4 +1,4 @@
-//! A download that survives broken connections: it goes on where it broke off.
+//! A download that survives broken connections and outages: it goes on where it broke off.
 //!
 //! Only files whose checksum Drive listed are resumed, because only the checksum of the whole tells
 //! that the parts belong together.
@@ -9,7 +9,7 @@ use drive::{Download, DriveError, ErrorKind, cost};
 use runtime::backoff::Reconnect;
 
 use crate::Worker;
-use crate::import::LONGEST_PAUSE;
+use crate::import::{LONGEST_PAUSE, chain};
 use crate::outage;
 
 /// So many resumptions in a row may bring less than [`PROGRESS`]; then the execution has failed.
@@ -88,12 +88,13 @@ impl Fetch<'_> {
                 self.fruitless = 0;
                 self.pause.reset();
             }
-            if self.fruitless >= FRUITLESS {
-                return Err(broken);
-            }
-            // At once after progress; a line that breaks all the time is given some.
+            // At once after progress. Else: is it this line, or is it Drive?
             if self.fruitless > 0 {
-                tokio::time::sleep(self.pause.next_delay()).await;
+                match self.worker.why_drive_is_away().await {
+                    Some(why) => self.wait_out(&why).await,
+                    None if self.fruitless >= FRUITLESS => return Err(broken),
+                    None => tokio::time::sleep(self.pause.next_delay()).await,
+                }
             }
             self.fruitless += 1;
             self.begun_at = self.received;
@@ -110,7 +111,7 @@ impl Fetch<'_> {
                 .drive_requests
                 .with_label_values(&["resume", outcome])
                 .inc();
-            match rest {
+            let error = match rest {
                 Ok(rest) => {
                     tracing::debug!(
                         image.id = %self.file.id,
@@ -122,19 +123,30 @@ impl Fetch<'_> {
                     return Ok(());
                 }
                 Err(DriveError::NotResumable) => return Err(broken),
-                Err(error) => match error.kind() {
-                    ErrorKind::Retry { .. } => {}
-                    // Everybody was too fast; it says nothing about this line.
-                    ErrorKind::Throttled { after } => {
-                        self.fruitless -= 1;
-                        self.worker.quota.throttled(after);
-                        let after = after.unwrap_or_default().min(LONGEST_PAUSE);
-                        tokio::time::sleep(self.pause.next_delay().max(after)).await;
-                    }
-                    // It is not the line.
-                    _ => return Err(error),
-                },
+                Err(error) => error,
+            };
+            match error.kind() {
+                ErrorKind::Retry { .. } => {}
+                ErrorKind::Outage | ErrorKind::Credentials => self.wait_out(&chain(&error)).await,
+                // Everybody was too fast; it says nothing about this line.
+                ErrorKind::Throttled { after } => {
+                    self.fruitless -= 1;
+                    self.worker.quota.throttled(after);
+                    let after = after.unwrap_or_default().min(LONGEST_PAUSE);
+                    tokio::time::sleep(self.pause.next_delay().max(after)).await;
+                }
+                ErrorKind::Item | ErrorKind::Page => return Err(error),
             }
         }
+    }
+
+    /// Drive is away: wait until it is back. What broke before says nothing about this line.
+    async fn wait_out(&mut self, why: &str) {
+        if let Some(permit) = self.worker.drive_breaker.try_admit() {
+            permit.away(why);
+        }
+        // Dropped without a word: the next request tells.
+        let _permit = self.worker.admit_to_drive().await;
+        self.fruitless = 0;
     }
 }

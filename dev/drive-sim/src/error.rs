@@ -156,11 +156,7 @@ impl ApiError {
     /// Nobody acknowledges the abuse of a file that is none.
     pub(crate) fn no_abuse() -> Self {
         let message = "The file is not marked as abusive.";
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "invalidAbuseAcknowledgment",
-            message,
-        )
+        Self::new(StatusCode::FORBIDDEN, "invalidAbuseAcknowledgment", message)
     }
 
     pub(crate) fn not_downloadable() -> Self {

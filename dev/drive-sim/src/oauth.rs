@@ -114,7 +114,11 @@ impl OAuth {
         let key = self.key();
         let der: Result<Pkcs8V1Der<'_>, _> = key.as_der();
         let base64 = STANDARD.encode(der.map(|der| der.as_ref().to_vec()).unwrap_or_default());
-        let lines: Vec<_> = base64.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+        let lines: Vec<_> = base64
+            .as_bytes()
+            .chunks(64)
+            .map(String::from_utf8_lossy)
+            .collect();
         let pem = format!(
             "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
             lines.join("\n")
@@ -177,7 +181,8 @@ impl OAuth {
 
     /// Answer a request for a token.
     pub(crate) fn grant(&self, form: &[u8], url: &str, faults: &Faults) -> (StatusCode, Value) {
-        let form: HashMap<String, String> = url::form_urlencoded::parse(form).into_owned().collect();
+        let form: HashMap<String, String> =
+            url::form_urlencoded::parse(form).into_owned().collect();
         let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
         let account = match field("grant_type") {
             JWT_BEARER => self.signed(field("assertion"), url, faults),
@@ -205,7 +210,9 @@ impl OAuth {
             inner.granted.clear();
         }
         let ends = Instant::now() + Duration::from_secs(seconds);
-        inner.granted.insert(token.clone(), Granted { account, ends });
+        inner
+            .granted
+            .insert(token.clone(), Granted { account, ends });
         (
             StatusCode::OK,
             json!({
@@ -251,7 +258,9 @@ impl OAuth {
             return Err(bad("Invalid JWT Signature."));
         }
         if claims.aud != token_uri(url) {
-            return Err(bad("Invalid JWT: Failed audience check. The right audience is the token endpoint"));
+            return Err(bad(
+                "Invalid JWT: Failed audience check. The right audience is the token endpoint",
+            ));
         }
         let now = now(faults);
         let in_time = claims.iat <= now + TOLERANCE

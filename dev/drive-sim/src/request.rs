@@ -91,10 +91,7 @@ impl ApiRequest {
             if token == bearer_token {
                 return Ok(Some(USER.to_owned()));
             }
-            return oauth
-                .account_of(token)
-                .map(Some)
-                .ok_or_else(ApiError::auth);
+            return oauth.account_of(token).map(Some).ok_or_else(ApiError::auth);
         }
         match self.header("x-goog-api-key").or_else(|| self.param("key")) {
             Some(key) if key == api_key => Ok(None),

@@ -144,7 +144,10 @@ impl Server {
     /// A key of [`crate::SERVICE_ACCOUNT`], as Google's console hands it out.
     #[must_use]
     pub fn service_account_file(&self) -> String {
-        self.state.oauth.service_account_file(&self.url()).to_string()
+        self.state
+            .oauth
+            .service_account_file(&self.url())
+            .to_string()
     }
 
     /// The credentials of [`crate::USER`], as `gcloud` writes them.

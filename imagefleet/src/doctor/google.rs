@@ -46,16 +46,21 @@ fn who(auth: &Auth) -> String {
 
 fn accepted(auth: &Auth) -> String {
     let who = who(auth);
-    match auth.credentials().and_then(|credentials| credentials.address()) {
-        Some(address) => format!(
-            "{who} is signed in; share folders with {address}, and --folder URL lists one"
-        ),
+    match auth
+        .credentials()
+        .and_then(|credentials| credentials.address())
+    {
+        Some(address) => {
+            format!("{who} is signed in; share folders with {address}, and --folder URL lists one")
+        }
         None => format!("Drive answers with {who}; --folder URL lists a folder"),
     }
 }
 
 fn explained(error: DriveError, auth: &Auth) -> anyhow::Error {
-    let address = auth.credentials().and_then(|credentials| credentials.address());
+    let address = auth
+        .credentials()
+        .and_then(|credentials| credentials.address());
     let advice = match (&error, address) {
         (DriveError::NotFound | DriveError::Forbidden { .. }, Some(address)) => format!(
             "Open the folder in Google Drive and share it with {address} (Viewer is enough), or \

@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use contracts::FileId;
 use reqwest::StatusCode;
-use reqwest::header::{
-    AUTHORIZATION, CONTENT_RANGE, HeaderName, HeaderValue, RANGE,
-};
+use reqwest::header::{AUTHORIZATION, CONTENT_RANGE, HeaderName, HeaderValue, RANGE};
 use serde_json::Value;
 use url::Url;
 
@@ -344,8 +342,7 @@ impl Drive {
             })?
             .map_err(DriveError::from_send)?;
         let status = response.status();
-        if status == StatusCode::OK
-            || status == StatusCode::PARTIAL_CONTENT && ask.offset.is_some()
+        if status == StatusCode::OK || status == StatusCode::PARTIAL_CONTENT && ask.offset.is_some()
         {
             return Ok(response);
         }

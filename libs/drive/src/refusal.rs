@@ -309,6 +309,18 @@ mod tests {
     }
 
     #[test]
+    fn a_project_without_the_api_and_a_sign_in_without_the_scope_are_told_apart() {
+        let off = refused(403, &google("accessNotConfigured", "not enabled"));
+        assert!(matches!(off, DriveError::ApiDisabled { .. }));
+        let scope = google("insufficientPermissions", "insufficient scopes");
+        let scope = refused(403, &scope);
+        assert!(matches!(scope, DriveError::ScopeMissing { .. }));
+        for error in [off, scope] {
+            assert_eq!(error.kind(), ErrorKind::Credentials);
+        }
+    }
+
+    #[test]
     fn a_message_never_repeats_the_key() {
         let words = "Consumer 'api_key:AIza-secret' has been suspended.\nReally.";
         let error = refused(403, &google("forbidden", words));

@@ -84,9 +84,7 @@ impl Tokens {
             // One caller asks, and everybody else goes on with what there is.
             Known::Ageing(header) => {
                 return match self.asking.try_lock() {
-                    Ok(mut credentials) => {
-                        Ok(self.renew(&mut credentials).await.unwrap_or(header))
-                    }
+                    Ok(mut credentials) => Ok(self.renew(&mut credentials).await.unwrap_or(header)),
                     Err(_) => Ok(header),
                 };
             }
@@ -105,7 +103,11 @@ impl Tokens {
     /// Drive does not take `header`: forget it, if that is still what there is.
     pub(crate) fn refused(&self, header: &HeaderValue) {
         let mut state = self.state();
-        if state.token.as_ref().is_some_and(|token| token.header == *header) {
+        if state
+            .token
+            .as_ref()
+            .is_some_and(|token| token.header == *header)
+        {
             state.token = None;
         }
     }

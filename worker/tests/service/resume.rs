@@ -56,7 +56,8 @@ async fn a_small_image_goes_on_too() {
     let (it, file) = at_first_attempt("sim-n1-s400k", cut_after(150 << 10)).await;
     it.assert_imported(std::slice::from_ref(&file), 1).await;
     let stats = it.sim.stats();
-    assert_eq!(stats.statuses, [(200, 1), (206, 2)].into());
+    // Once it is asked about a file that nobody has: is it the line, or is it Drive?
+    assert_eq!(stats.statuses, [(200, 1), (206, 2), (404, 1)].into());
     assert_eq!(stats.bytes, 400 << 10);
 }
 
@@ -67,6 +68,36 @@ async fn many_resumptions_are_no_failure_while_they_bring_something() {
     it.assert_imported(std::slice::from_ref(&file), 1).await;
     assert_eq!(it.downloads(&file.id), 12);
     assert_eq!(it.sim.stats().bytes, 12 * MIB);
+}
+
+#[tokio::test]
+async fn an_outage_amid_a_large_image_is_waited_out_and_the_rest_follows() {
+    let it = support::start(Faults::default()).await;
+    let files = it.listed("sim-n1-s48m").await;
+    it.sim.reset();
+    // The first connection breaks; what is asked while it lasts decides about what follows.
+    it.sim.set_faults(cut_after(40 * MIB));
+    let mut watch = it.sim.watch();
+    it.publish_all(files.clone()).await;
+    let mut config = it.config();
+    config.retry.max_attempts = 1;
+    let worker = Running::start(config);
+    while let Some(moment) = watch.next().await {
+        if moment.kind == drive_sim::Kind::Download && moment.answered == Some(200) {
+            break;
+        }
+    }
+    it.sim.set_faults(Faults {
+        error_503: 1.0,
+        ..Faults::default()
+    });
+    worker.waits_for("drive").await;
+    it.sim.set_faults(Faults::default());
+    it.assert_imported(&files, 1).await;
+    worker.stop().await;
+    let stats = it.sim.stats();
+    assert_eq!(stats.bytes, 48 * MIB, "nothing came twice");
+    assert_eq!(it.downloads(&files[0].id), 2);
 }
 
 #[tokio::test]
@@ -118,7 +149,10 @@ async fn parts_of_two_files_are_told_apart_by_the_whole() {
     worker.stop().await;
     // Drive was asked, and said what the file is now: it is imported as that.
     let imported = it.events().await.pop().unwrap().body;
-    let EventBody::ImageImported { attempt, object, .. } = imported else {
+    let EventBody::ImageImported {
+        attempt, object, ..
+    } = imported
+    else {
         panic!("{imported:?}");
     };
     assert_eq!(attempt, 1);

@@ -95,10 +95,16 @@ async fn a_service_account_acts_for_the_user_who_lets_it() {
     let drive = signed_in(&server, acting);
     drive.folder(&at(PRIVATE_FOLDER)).await.unwrap();
 
-    let drive = signed_in(&server, key.acting_for("director@drive-sim.example").unwrap());
+    let drive = signed_in(
+        &server,
+        key.acting_for("director@drive-sim.example").unwrap(),
+    );
     let (problem, error) = refusal(&drive).await;
     assert_eq!(problem, SignInProblem::NotDelegated);
-    assert!(error.to_string().contains("GOOGLE_IMPERSONATE_SUBJECT"), "{error}");
+    assert!(
+        error.to_string().contains("GOOGLE_IMPERSONATE_SUBJECT"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -162,7 +168,11 @@ async fn a_token_is_renewed_before_it_ends() {
         drive.file(&id(PRIVATE_FILE), None).await.unwrap();
     }
     let statuses = server.stats().statuses;
-    assert_eq!(statuses.keys().collect::<Vec<_>>(), [&200], "none was used beyond its end");
+    assert_eq!(
+        statuses.keys().collect::<Vec<_>>(),
+        [&200],
+        "none was used beyond its end"
+    );
 }
 
 #[tokio::test]
@@ -187,7 +197,10 @@ async fn a_token_that_drive_refuses_is_replaced_once() {
     });
     for drive in &accounts {
         let error = drive.file(&id(PRIVATE_FILE), None).await.unwrap_err();
-        assert!(matches!(error, DriveError::Unauthorized { .. }), "{error:?}");
+        assert!(
+            matches!(error, DriveError::Unauthorized { .. }),
+            "{error:?}"
+        );
         assert_eq!(error.kind(), ErrorKind::Credentials);
     }
     assert_eq!(server.stats().statuses, [(401, 4)].into());
@@ -199,11 +212,36 @@ async fn every_refusal_says_what_to_do_and_no_secret() {
     let (server, _) = sim(Faults::default()).await;
     let (service, user) = (server.service_account_file(), server.user_file());
     let cases = [
-        (SignInRefusal::Revoked, &service, SignInProblem::KeyUnknown, "new key"),
-        (SignInRefusal::Account, &service, SignInProblem::AccountUnknown, SERVICE_ACCOUNT),
-        (SignInRefusal::Client, &service, SignInProblem::ClientUnknown, "OAuth client"),
-        (SignInRefusal::Revoked, &user, SignInProblem::RefreshTokenExpired, "sign in again"),
-        (SignInRefusal::Client, &user, SignInProblem::ClientUnknown, "OAuth client"),
+        (
+            SignInRefusal::Revoked,
+            &service,
+            SignInProblem::KeyUnknown,
+            "new key",
+        ),
+        (
+            SignInRefusal::Account,
+            &service,
+            SignInProblem::AccountUnknown,
+            SERVICE_ACCOUNT,
+        ),
+        (
+            SignInRefusal::Client,
+            &service,
+            SignInProblem::ClientUnknown,
+            "OAuth client",
+        ),
+        (
+            SignInRefusal::Revoked,
+            &user,
+            SignInProblem::RefreshTokenExpired,
+            "sign in again",
+        ),
+        (
+            SignInRefusal::Client,
+            &user,
+            SignInProblem::ClientUnknown,
+            "OAuth client",
+        ),
     ];
     for (refuse, file, expected, words) in cases {
         server.set_faults(Faults {

@@ -30,7 +30,10 @@ async fn credentials_win_over_a_key() {
     assert!(config.acknowledge_abuse);
     let credentials = config.auth.credentials().unwrap();
     assert_eq!(credentials.address(), Some(SERVICE_ACCOUNT));
-    assert_eq!(credentials.to_string(), format!("service account {SERVICE_ACCOUNT}"));
+    assert_eq!(
+        credentials.to_string(),
+        format!("service account {SERVICE_ACCOUNT}")
+    );
 
     let config = DriveConfig::from_env(&env.clone().with(SUBJECT, "ann@example.com")).unwrap();
     let credentials = config.auth.credentials().unwrap();
@@ -61,18 +64,45 @@ async fn a_file_of_no_use_is_named_with_what_to_do() {
     };
     let half_key = service["private_key"].as_str().unwrap()[..400].to_owned();
     for (text, words) in [
-        (changed(&service, "type", json!("external_account")), "\"service_account\""),
+        (
+            changed(&service, "type", json!("external_account")),
+            "\"service_account\"",
+        ),
         (changed(&service, "type", Value::Null), "\"type\""),
-        (changed(&service, "client_email", json!(" ")), "\"client_email\""),
-        (changed(&service, "private_key", Value::Null), "\"private_key\""),
-        (changed(&service, "private_key", json!("hunter2")), "new key"),
+        (
+            changed(&service, "client_email", json!(" ")),
+            "\"client_email\"",
+        ),
+        (
+            changed(&service, "private_key", Value::Null),
+            "\"private_key\"",
+        ),
+        (
+            changed(&service, "private_key", json!("hunter2")),
+            "new key",
+        ),
         (changed(&service, "private_key", json!(half_key)), "new key"),
-        (changed(&service, "token_uri", json!("http://example.com/token")), "https"),
+        (
+            changed(&service, "token_uri", json!("http://example.com/token")),
+            "https",
+        ),
         (changed(&service, "token_uri", json!("hunter2")), "https"),
-        (changed(&user, "refresh_token", Value::Null), "\"refresh_token\""),
-        (changed(&user, "client_secret", json!("")), "\"client_secret\""),
-        (json!({"installed": {"client_id": "c"}}).to_string(), "gcloud auth"),
-        (json!({"type": 7, "x": "hunter2"}).to_string(), "download it again"),
+        (
+            changed(&user, "refresh_token", Value::Null),
+            "\"refresh_token\"",
+        ),
+        (
+            changed(&user, "client_secret", json!("")),
+            "\"client_secret\"",
+        ),
+        (
+            json!({"installed": {"client_id": "c"}}).to_string(),
+            "gcloud auth",
+        ),
+        (
+            json!({"type": 7, "x": "hunter2"}).to_string(),
+            "download it again",
+        ),
         ("hunter2".to_owned(), "download it again"),
         ("x".repeat(100 << 10), "download it again"),
         (String::new(), "download it again"),
@@ -82,7 +112,10 @@ async fn a_file_of_no_use_is_named_with_what_to_do() {
         assert!(!said.contains("hunter2"), "{said}");
     }
     let said = refused(&[(FILE, "/nowhere/at/all.json")]);
-    assert!(said.contains(FILE) && said.contains("cannot be read"), "{said}");
+    assert!(
+        said.contains(FILE) && said.contains("cannot be read"),
+        "{said}"
+    );
 
     std::fs::write(&file, user.to_string()).unwrap();
     let said = refused(&[(FILE, path), (SUBJECT, "ann@example.com")]);
@@ -90,5 +123,8 @@ async fn a_file_of_no_use_is_named_with_what_to_do() {
     let said = refused(&[(SUBJECT, "ann@example.com")]);
     assert!(said.starts_with(SUBJECT) && said.contains(FILE), "{said}");
     let said = refused(&[]);
-    assert!(said.contains("GOOGLE_API_KEY") && said.contains(FILE), "{said}");
+    assert!(
+        said.contains("GOOGLE_API_KEY") && said.contains(FILE),
+        "{said}"
+    );
 }

@@ -207,47 +207,6 @@ async fn a_shortcut_to_a_folder_is_followed_once() {
     assert_eq!(server.requests().len(), 1);
 }
 
-#[tokio::test]
-async fn the_token_goes_to_drive_and_the_secret_to_its_sign_in() {
-    let granted = json!({"access_token": "ya29.wire", "expires_in": 3599, "token_type": "Bearer"});
-    let sign_in = serve([json_reply(&granted)]).await;
-    let other = serve([answer("200 OK", "", "stolen")]).await;
-    let location = format!("Location: {}x\r\n", other.url);
-    let server = serve([
-        answer("200 OK", "", "bytes"),
-        answer("302 Found", &location, ""),
-    ])
-    .await;
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let user = json!({"type": "authorized_user", "client_id": "wire", "client_secret": "wire-secret",
-        "refresh_token": "1//wire-refresh", "quota_project_id": "wire-project",
-        "token_uri": sign_in.url.join("token").unwrap()});
-    std::fs::write(&file, user.to_string()).unwrap();
-    let env = runtime::Env::from_pairs([
-        ("GOOGLE_DRIVE_ENDPOINT", server.url.as_str()),
-        ("GOOGLE_APPLICATION_CREDENTIALS", file.path().to_str().unwrap()),
-        ("GOOGLE_API_KEY", KEY),
-    ]);
-    let drive = Drive::new(DriveConfig::from_env(&env).unwrap()).unwrap();
-
-    drive.download(&id("f"), None).await.unwrap();
-    let error = drive.download(&id("f"), None).await.unwrap_err();
-    assert!(matches!(error, DriveError::Protocol(_)), "{error:?}");
-    for request in server.requests() {
-        let (line, headers) = request.split_once("\r\n").unwrap();
-        assert!(!line.contains("ya29"), "{line}");
-        assert!(headers.contains("authorization: Bearer ya29.wire\r\n"), "{headers}");
-        assert!(headers.contains("x-goog-user-project: wire-project\r\n"), "{headers}");
-        // Google refuses a key and a token of different projects.
-        assert!(!headers.contains("x-goog-api-key"), "{headers}");
-        assert!(!request.contains("secret") && !request.contains("refresh"), "{request}");
-    }
-    assert_eq!(other.requests().len(), 0);
-    let asked = &sign_in.requests()[0];
-    assert!(asked.starts_with("POST /token HTTP/1.1\r\n"), "{asked}");
-    assert!(!asked.contains(KEY) && !asked.contains("wire-secret"), "{asked}");
-}
-
 #[test]
 fn settings_that_cannot_work_are_refused_at_once() {
     let refused = |change: fn(&mut DriveConfig)| {
