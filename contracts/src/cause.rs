@@ -66,11 +66,11 @@ codes! {
         /// The id is a file's.
         NotAFolder = "not_a_folder": "The link leads to a file. Import the folder that holds it.",
         /// Drive does not know the folder, or hides it.
-        FolderNotFound = "folder_not_found": "Drive does not know this folder, or it is private. Share it with \"Anyone with the link\".",
+        FolderNotFound = "folder_not_found": "Drive does not know this folder, or it is private. Share it with \"Anyone with the link\", or with the account that Imagefleet signs in as.",
         /// Drive refuses access to the folder.
-        FolderForbidden = "folder_forbidden": "The credentials may not read this folder. Share it with \"Anyone with the link\".",
+        FolderForbidden = "folder_forbidden": "The credentials may not read this folder. Share it with \"Anyone with the link\", or with the account that Imagefleet signs in as.",
         /// Drive refuses the key or the login.
-        CredentialsRejected = "credentials_rejected": "Google Drive refuses the credentials. Check GOOGLE_API_KEY and that the Drive API is enabled for its project, then import again.",
+        CredentialsRejected = "credentials_rejected": "Google Drive refuses the credentials. Check GOOGLE_API_KEY or GOOGLE_APPLICATION_CREDENTIALS (`imagefleet doctor` names the fix), then import again.",
         /// The tree of subfolders does not fit into one checkpoint message.
         FolderTreeTooLarge = "folder_tree_too_large": "The folder holds too many subfolders for one import. Import its subfolders one by one.",
         /// The file vanished between listing and download.
@@ -78,7 +78,7 @@ codes! {
         /// Drive refuses this one file.
         SourceForbidden = "source_forbidden": "The credentials may list this file but not download it. Allow downloads in its sharing settings, then retry.",
         /// Flagged by Google as malware or spam.
-        SourceAbusive = "source_abusive": "Google flagged this file as malware or spam; only its owner can download it.",
+        SourceAbusive = "source_abusive": "Google flagged this file as malware or spam; only its owner can download it. With the owner's credentials, set GOOGLE_DRIVE_ACKNOWLEDGE_ABUSE=true and retry.",
         /// A Google document, form, site: there are no bytes.
         NotDownloadable = "not_downloadable": "This is a Google document, not a stored file. Export it to an image first.",
         /// The file's own download quota is used up.

@@ -37,8 +37,11 @@ const SETTINGS: &[(&str, &[Setting])] = &[
     (
         "Google Drive",
         &[
+            setting("GOOGLE_APPLICATION_CREDENTIALS", ""),
+            setting("GOOGLE_IMPERSONATE_SUBJECT", ""),
             secret("GOOGLE_API_KEY"),
             setting("GOOGLE_DRIVE_ENDPOINT", "https://www.googleapis.com"),
+            setting("GOOGLE_DRIVE_ACKNOWLEDGE_ABUSE", "false"),
             setting("DRIVE_QUOTA_UNITS_PER_MINUTE", "325000"),
         ],
     ),

@@ -1,5 +1,7 @@
 //! `imagefleet doctor`: every setting and every service behind it, tried for real.
 
+mod google;
+
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,8 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use console::style;
-use contracts::{Cause, FileId, streams};
-use drive::{Drive, DriveConfig, DriveError};
+use contracts::streams;
 use jetstream::topology::{self, TopologyConfig};
 use jetstream::{ConnectError, NatsConfig};
 use read_model::{ReadModel, ReadModelError};
@@ -44,7 +45,7 @@ pub(crate) async fn run(env: &Env, args: &Doctor) -> anyhow::Result<Exit> {
     let mut checks = settings(&env);
     let (nats, drive, store, database, ports) = tokio::join!(
         Box::pin(nats(&env)),
-        check("drive", drive(&env, args.folder.as_deref())),
+        check("drive", google::check(&env, args.folder.as_deref())),
         check("store", store(&env)),
         check("database", database(&env)),
         ports(&env),
@@ -196,52 +197,6 @@ async fn own_server(env: &Env) -> anyhow::Result<String> {
         "NATS_URL is not set; `imagefleet up` starts nats-server {version} ({})",
         program.display()
     ))
-}
-
-async fn drive(env: &Env, folder: Option<&str>) -> anyhow::Result<String> {
-    let drive = Drive::new(DriveConfig::from_env(env)?)?;
-    let Some(folder) = folder else {
-        // No file has this id. Drive looks at the key before it looks for the file.
-        let nobody: FileId = "imagefleet-doctor".parse()?;
-        return match drive.file(&nobody, None).await {
-            Ok(_) | Err(DriveError::NotFound) => {
-                Ok("the API key is accepted; --folder URL lists a folder with it".to_owned())
-            }
-            Err(error) => Err(explained(error)),
-        };
-    };
-    let folder = drive
-        .folder(&drive::parse_folder(folder)?)
-        .await
-        .map_err(explained)?;
-    let page = drive.list(&folder, None).await.map_err(explained)?;
-    let more = if page.next.is_some() {
-        " on its first page"
-    } else {
-        ""
-    };
-    Ok(format!(
-        "folder {:?} can be listed: {} entries{more}",
-        folder.name,
-        page.entries.len()
-    ))
-}
-
-fn explained(error: DriveError) -> anyhow::Error {
-    let advice = match &error {
-        DriveError::NotFound => Cause::FolderNotFound.advice(),
-        DriveError::Forbidden { .. } => Cause::FolderForbidden.advice(),
-        DriveError::NotAFolder => Cause::NotAFolder.advice(),
-        DriveError::KeyInvalid { .. } | DriveError::Unauthorized { .. } => {
-            "Check GOOGLE_API_KEY, the restrictions of the key, and that the Google Drive API is \
-             enabled in its project."
-        }
-        DriveError::Unreachable(_) => "Check GOOGLE_DRIVE_ENDPOINT, DNS, proxy and firewall.",
-        DriveError::Throttled { .. } => "Lower DRIVE_QUOTA_UNITS_PER_MINUTE or wait a minute.",
-        _ => "Try again; if it stays, look at https://www.google.com/appsstatus.",
-    };
-    let text = format!("{:#}", anyhow::Error::from(error));
-    anyhow::anyhow!("{}. {advice}", text.trim_end_matches('.'))
 }
 
 async fn store(env: &Env) -> anyhow::Result<String> {

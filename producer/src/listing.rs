@@ -87,7 +87,7 @@ impl Producer {
                     continue;
                 }
                 Err(error) if folder.is_root() => {
-                    return Err(refused(&error, at.pages, sequence));
+                    return Err(self.refused(&error, at.pages, sequence));
                 }
                 Err(error) => {
                     // A subfolder that vanished or is closed to us costs only itself, but it must
@@ -184,7 +184,7 @@ impl Producer {
         let found = self
             .look_up(&folder)
             .await
-            .map_err(|error| refused(&error, 0, 0))?;
+            .map_err(|error| self.refused(&error, 0, 0))?;
         let accepted = EventBody::ImportAccepted {
             request: request.clone(),
             folder_name: Some(found.name),
@@ -243,21 +243,28 @@ impl Producer {
             Err(error) => Err(error.into()),
         }
     }
-}
 
-/// The folder itself cannot be listed: the import fails, with advice.
-fn refused(error: &DriveError, pages: u64, sequence: u64) -> Stopped {
-    let cause = match error {
-        DriveError::NotAFolder => Cause::NotAFolder,
-        DriveError::NotFound => Cause::FolderNotFound,
-        DriveError::Forbidden { .. } => Cause::FolderForbidden,
-        error if error.kind() == ErrorKind::Credentials => Cause::CredentialsRejected,
-        _ => Cause::DriveRejected,
-    };
-    Stopped::Failed {
-        cause,
-        message: format!("{error}. {}", cause.advice()),
-        pages,
-        sequence,
+    /// The folder itself cannot be listed: the import fails, with advice.
+    fn refused(&self, error: &DriveError, pages: u64, sequence: u64) -> Stopped {
+        let cause = match error {
+            DriveError::NotAFolder => Cause::NotAFolder,
+            DriveError::NotFound => Cause::FolderNotFound,
+            DriveError::Forbidden { .. } => Cause::FolderForbidden,
+            error if error.kind() == ErrorKind::Credentials => Cause::CredentialsRejected,
+            _ => Cause::DriveRejected,
+        };
+        let credentials = self.drive.auth().credentials();
+        let share = match (cause, credentials.and_then(|all| all.address())) {
+            (Cause::FolderNotFound | Cause::FolderForbidden, Some(address)) => {
+                format!("Imagefleet reads Drive as {address}. ")
+            }
+            _ => String::new(),
+        };
+        Stopped::Failed {
+            cause,
+            message: format!("{error}. {share}{}", cause.advice()),
+            pages,
+            sequence,
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use contracts::{Cause, ImportImage, Prefix, SourceFile};
-use drive::{Download, DriveError, cost};
+use drive::{DriveError, cost};
 use md5::{Digest as _, Md5};
 use runtime::Ticket;
 use sha2::Sha256;
@@ -13,6 +13,7 @@ use storage::{Key, ObjectInfo, StoreError};
 use crate::Worker;
 use crate::control::Writing;
 use crate::facts::{self, Facts};
+use crate::fetch::Fetch;
 use crate::import::chain;
 use crate::key;
 
@@ -147,13 +148,10 @@ impl Worker {
         }
         let quota = begun.elapsed();
         let begun = Instant::now();
-        let mut body = self
-            .drive
-            .download(&file.id, file.resource_key.as_deref())
-            .await?;
+        let mut body = self.fetch(file).await?;
         let mut hashes = Hashes::default();
         // What will go in parts anyway is held no longer than it takes to recognise it.
-        let large = body.length.is_some_and(|length| length > SMALL as u64);
+        let large = body.length().is_some_and(|length| length > SMALL as u64);
         let limit = if large { facts::HEAD_BYTES } else { SMALL };
         let start = read_up_to(&mut body, &mut hashes, limit).await?;
         match start {
@@ -277,11 +275,13 @@ enum Start {
 }
 
 async fn read_up_to(
-    body: &mut Download,
+    body: &mut Fetch<'_>,
     hashes: &mut Hashes,
     limit: usize,
 ) -> Result<Start, DriveError> {
-    let announced = body.length.and_then(|length| usize::try_from(length).ok());
+    let announced = body
+        .length()
+        .and_then(|length| usize::try_from(length).ok());
     let mut buffer = BytesMut::new();
     while let Some(bytes) = body.chunk().await? {
         hashes.update(&bytes);

@@ -16,7 +16,7 @@ use crate::outage;
 
 /// A throttled task waits no longer than this before it asks again, whatever Drive asks for: the
 /// quota's pause is as long, and it holds for every task.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What came of one execution.
 pub(crate) enum Outcome {

@@ -9,6 +9,7 @@ mod delete;
 mod download;
 mod exif;
 mod facts;
+mod fetch;
 mod handle;
 mod held;
 mod import;

@@ -116,9 +116,10 @@ pub(crate) async fn answer(link: Link, parts: &Parts) -> Option<Response<Body>> 
     Some(response)
 }
 
-async fn respond(state: &Arc<State>, request: ApiRequest) -> Result<Answer, Refusal> {
+async fn respond(state: &Arc<State>, mut request: ApiRequest) -> Result<Answer, Refusal> {
     let luck = luck(state, &request);
-    meet_fate(state, &request, &luck).await?;
+    let account = meet_fate(state, &request, &luck).await?;
+    request.sees_private = account.is_some_and(|account| state.oauth.is_shared_with(&account));
     match request.kind {
         Kind::List => Ok(Answer::Json(list_blocking(state, request, luck).await?)),
         Kind::Get => Ok(Answer::Json(get(state, &request).await?)),
@@ -145,8 +146,12 @@ fn luck(state: &State, request: &ApiRequest) -> Luck {
     }
 }
 
-/// Everything that can happen before a request is looked at.
-async fn meet_fate(state: &State, request: &ApiRequest, luck: &Luck) -> Result<(), Refusal> {
+/// Everything that can happen before a request is looked at. Says whose access token it carries.
+async fn meet_fate(
+    state: &State,
+    request: &ApiRequest,
+    luck: &Luck,
+) -> Result<Option<String>, Refusal> {
     let faults = &luck.faults;
     let injected = |name: &str| state.stats.injected(name);
     if faults.down {
@@ -166,7 +171,15 @@ async fn meet_fate(state: &State, request: &ApiRequest, luck: &Luck) -> Result<(
         injected("unauthorized");
         return Err(ApiError::auth().into());
     }
-    request.authorize(&state.api_key, &state.bearer_token)?;
+    let account = request.authorize(&state.api_key, &state.bearer_token, &state.oauth)?;
+    if faults.api_disabled {
+        injected("api_disabled");
+        return Err(ApiError::access_not_configured().into());
+    }
+    if account.is_some() && luck.strikes("stale_token", faults.stale_token) {
+        injected("stale_token");
+        return Err(ApiError::auth().into());
+    }
     state.stats.admit(request.kind)?;
     // Of two kinds of resets, this one comes before the answer; downloads may meet the other.
     if luck.strikes("reset", faults.reset) && !resets_midway(request.kind, luck) {
@@ -190,7 +203,7 @@ async fn meet_fate(state: &State, request: &ApiRequest, luck: &Luck) -> Result<(
             false => ApiError::unavailable().into(),
         });
     }
-    Ok(())
+    Ok(account)
 }
 
 fn resets_midway(kind: Kind, luck: &Luck) -> bool {
@@ -227,6 +240,7 @@ fn prepare(state: &State, request: &ApiRequest, luck: &Luck) -> Result<Entry, Ap
         Media::DownloadDisabled => return Err(ApiError::download_disabled()),
         Media::Forbidden => return Err(ApiError::insufficient_permissions(&entry.id)),
         Media::Abusive if !request.flag("acknowledgeAbuse") => return Err(ApiError::abusive()),
+        Media::Served if request.flag("acknowledgeAbuse") => return Err(ApiError::no_abuse()),
         Media::Abusive | Media::Served | Media::Gone => {}
     }
     if luck.strikes("download_quota", luck.faults.download_quota) {
@@ -243,7 +257,9 @@ async fn download(state: &State, request: &ApiRequest, luck: &Luck) -> Result<An
         source,
         ..
     } = prepare(state, request, luck)?;
+    let whole = luck.strikes("ignore_range", luck.faults.ignore_range);
     let part = |len| match request.range(len) {
+        _ if whole => Ok((0..len, None)),
         Wanted::Whole => Ok((0..len, None)),
         Wanted::Part(range) => {
             let part = format!("bytes {}-{}/{len}", range.start, range.end - 1);
@@ -315,7 +331,13 @@ fn damage(state: &State, luck: &Luck, len: u64) -> Damage {
             state.stats.injected(name);
             damage
         }
-        _ => Damage::None,
+        _ => match faults.cut_after {
+            Some(at) if at < len => {
+                state.stats.injected("cut_after");
+                Damage::Close(at)
+            }
+            _ => Damage::None,
+        },
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{demo::DemoFolder, entry::Entry, local::Local, museum, sim::SimFolder
 
 /// A folder that is there and empty.
 pub const EMPTY_FOLDER: &str = "empty-folder";
-/// A folder that exists but is not shared: Drive answers as if it did not exist.
+/// A folder that is shared with accounts only: to others Drive answers as if it did not exist.
 pub const PRIVATE_FOLDER: &str = "private-folder";
 
 /// Everything there is to list and download.
@@ -29,6 +29,8 @@ pub(crate) struct Access {
     pub(crate) resource_keys: HashMap<String, String>,
     /// `supportsAllDrives`
     pub(crate) all_drives: bool,
+    /// Whether the private folders are shared with the caller.
+    pub(crate) private: bool,
 }
 
 impl Access {
@@ -38,7 +40,8 @@ impl Access {
                 .get(&entry.id)
                 .is_some_and(|given| given == key)
         });
-        key && (self.all_drives || entry.drive.is_none())
+        let shared = self.private || !entry.private;
+        shared && key && (self.all_drives || entry.drive.is_none())
     }
 }
 

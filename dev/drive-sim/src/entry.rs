@@ -27,6 +27,8 @@ pub(crate) struct Entry {
     /// Without this key in the request the item does not seem to exist.
     pub(crate) resource_key: Option<&'static str>,
     pub(crate) shortcut: Option<Shortcut>,
+    /// Whether only accounts see it that it is shared with.
+    pub(crate) private: bool,
 }
 
 /// Where a shortcut leads.
@@ -82,6 +84,7 @@ impl Entry {
             media: Media::Served,
             resource_key: None,
             shortcut: None,
+            private: false,
         }
     }
 

@@ -50,6 +50,12 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "notFound", message).at("parameter", "fileId")
     }
 
+    /// A shared drive of which the caller is no member.
+    pub(crate) fn drive_not_found(id: &str) -> Self {
+        let message = format!("Shared drive not found: {id}");
+        Self::new(StatusCode::NOT_FOUND, "notFound", message).at("parameter", "driveId")
+    }
+
     /// A path that is no method of the API.
     pub(crate) fn no_such_method() -> Self {
         Self::new(StatusCode::NOT_FOUND, "notFound", "Not Found")
@@ -95,6 +101,18 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message).with_status("PERMISSION_DENIED")
     }
 
+    pub(crate) fn access_not_configured() -> Self {
+        let message = "Google Drive API has not been used in project 100000000001 before or it is \
+                       disabled. Enable it by visiting \
+                       https://console.developers.google.com/apis/api/drive.googleapis.com/overview\
+                       ?project=100000000001 then retry.";
+        let mut error = Self::new(StatusCode::FORBIDDEN, "accessNotConfigured", message)
+            .with_status("PERMISSION_DENIED");
+        error.usage_limits = true;
+        error.error_info = Some("SERVICE_DISABLED");
+        error
+    }
+
     pub(crate) fn auth() -> Self {
         let message = "Request had invalid authentication credentials. Expected OAuth 2 access \
                        token, login cookie or other valid authentication credential. See \
@@ -133,6 +151,12 @@ impl ApiError {
     pub(crate) fn abusive() -> Self {
         let message = "This file has been identified as malware or spam and cannot be downloaded.";
         Self::new(StatusCode::FORBIDDEN, "cannotDownloadAbusiveFile", message)
+    }
+
+    /// Nobody acknowledges the abuse of a file that is none.
+    pub(crate) fn no_abuse() -> Self {
+        let message = "The file is not marked as abusive.";
+        Self::new(StatusCode::FORBIDDEN, "invalidAbuseAcknowledgment", message)
     }
 
     pub(crate) fn not_downloadable() -> Self {

@@ -8,7 +8,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::hash::{hash, mix, unit};
+use crate::{
+    hash::{hash, mix, unit},
+    oauth::SignInRefusal,
+};
 
 /// Faults to inject. Rates are 0 to 1. Whether a request meets a fault follows from the seed, from
 /// what it asks for and from how often that was asked before: runs repeat, and a retry has its own
@@ -25,6 +28,9 @@ pub struct Faults {
     /// Answer every request with 401 authError.
     #[arg(long)]
     pub unauthorized: bool,
+    /// Answer every request with 403 accessNotConfigured: the project has the API switched off.
+    #[arg(long)]
+    pub api_disabled: bool,
     /// Milliseconds before every answer.
     #[arg(long, default_value_t)]
     pub latency_ms: u64,
@@ -58,6 +64,12 @@ pub struct Faults {
     /// Rate of downloads that hang in the middle until the client leaves, for ten minutes at most.
     #[arg(long, default_value_t)]
     pub stall: f64,
+    /// Break every body of a file off after so many bytes, by closing the connection.
+    #[arg(long)]
+    pub cut_after: Option<u64>,
+    /// Rate of downloads that ignore the range asked for and send the whole file.
+    #[arg(long, default_value_t)]
+    pub ignore_range: f64,
     /// Rate of downloads refused with 403 downloadQuotaExceeded.
     #[arg(long, default_value_t)]
     pub download_quota: f64,
@@ -70,6 +82,24 @@ pub struct Faults {
     /// Rate of pages without files, though more follow; at most three in a row.
     #[arg(long, default_value_t)]
     pub empty_page: f64,
+    /// Seconds that access tokens are good for; 3,599 if absent.
+    #[arg(long)]
+    pub token_seconds: Option<u64>,
+    /// Rate of good access tokens that Drive refuses as if they had expired.
+    #[arg(long, default_value_t)]
+    pub stale_token: f64,
+    /// Rate of requests for an access token answered with 500.
+    #[arg(long, default_value_t)]
+    pub sign_in_500: f64,
+    /// Milliseconds before every answer to a request for an access token.
+    #[arg(long, default_value_t)]
+    pub sign_in_latency_ms: u64,
+    /// Refuse every request for an access token.
+    #[arg(long, value_enum)]
+    pub refuse_sign_in: Option<SignInRefusal>,
+    /// How far the token endpoint's clock is ahead of this machine's, in seconds.
+    #[arg(long, default_value_t, allow_hyphen_values = true)]
+    pub clock_ahead_seconds: i64,
 }
 
 impl Faults {
@@ -86,6 +116,9 @@ impl Faults {
             ("expired_token", self.expired_token),
             ("short_page", self.short_page),
             ("empty_page", self.empty_page),
+            ("ignore_range", self.ignore_range),
+            ("stale_token", self.stale_token),
+            ("sign_in_500", self.sign_in_500),
         ];
         match rates
             .into_iter()

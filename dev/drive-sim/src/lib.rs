@@ -8,7 +8,9 @@
 //! | `demo-photographs` | 300 photographs in subfolders; `demo-photographs-n500` has 500 |
 //! | `museum` | one of every strange thing, see [`museum()`] |
 //! | `0Asimshareddrive` | a shared drive; `0Asimshareddrive-n50-s20k` for another size |
-//! | `empty-folder`, `private-folder` | nothing, and nothing that a stranger may see |
+//! | `0Asimforeigndrive` | the same, shared by a link with people who are no members |
+//! | `empty-folder` | nothing |
+//! | `private-folder` | what only accounts see that it is shared with; `-n50-s20k` for another size |
 //! | `local-folder` | the folder given in [`Options::folder`] |
 
 mod admin;
@@ -26,6 +28,7 @@ mod hash;
 mod list;
 mod local;
 mod museum;
+mod oauth;
 mod query;
 mod quota;
 mod render;
@@ -40,6 +43,7 @@ pub use demo::{DEMO_FOLDER, Planned, planned};
 pub use faults::Faults;
 pub use local::LOCAL_FOLDER;
 pub use museum::{Exhibit, Expect, MUSEUM, museum};
+pub use oauth::{SERVICE_ACCOUNT, SignInRefusal, USER};
 pub use server::{DEFAULT_API_KEY, DEFAULT_BEARER_TOKEN, Options, Server, serve};
 pub use stats::{Kind, Requests, Stats};
 pub use watch::{Moment, Watch};

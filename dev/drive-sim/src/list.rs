@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     catalog::Listing, entry::Entry, error::ApiError, faults::Luck, fields::Fields, hash::hash,
-    query::Query, request::ApiRequest, server::State,
+    query::Query, request::ApiRequest, server::State, sim::FOREIGN_DRIVE,
 };
 
 /// Rendered pages kept, in bytes; beyond it all are dropped and rendered again when asked for.
@@ -94,6 +94,11 @@ pub(crate) fn list(state: &State, request: &ApiRequest, luck: &Luck) -> Result<B
     let corpora = request.param("corpora").unwrap_or("user");
     if (corpora == "drive") != request.param("driveId").is_some() {
         return Err(ApiError::drive_id_mismatch());
+    }
+    if let Some(drive) = request.param("driveId")
+        && drive.starts_with(FOREIGN_DRIVE)
+    {
+        return Err(ApiError::drive_not_found(drive));
     }
     let q = request.param("q").unwrap_or_default();
     let token = match request.param("pageToken") {
@@ -183,6 +188,8 @@ fn visible(state: &State, request: &ApiRequest, corpora: &str, query: &Query) ->
             request.flag("includeItemsFromAllDrives")
                 && match corpora {
                     "drive" => request.param("driveId") == Some(drive),
+                    // What was shared by a link is found where its finder's own things are.
+                    "user" => drive.starts_with(FOREIGN_DRIVE),
                     corpora => corpora == "allDrives",
                 }
         }

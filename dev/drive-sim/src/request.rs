@@ -5,7 +5,12 @@ use std::collections::HashMap;
 use http::{HeaderMap, Method, header, request::Parts};
 use percent_encoding::percent_decode_str;
 
-use crate::{catalog::Access, error::ApiError, stats::Kind};
+use crate::{
+    catalog::Access,
+    error::ApiError,
+    oauth::{OAuth, USER},
+    stats::Kind,
+};
 
 const FILES: &str = "/drive/v3/files";
 
@@ -16,6 +21,8 @@ pub(crate) struct ApiRequest {
     /// The file's id; empty for a list.
     pub(crate) id: String,
     pub(crate) params: HashMap<String, String>,
+    /// Whether the private folders are shared with the caller, once that is known.
+    pub(crate) sees_private: bool,
     headers: HeaderMap,
 }
 
@@ -55,6 +62,7 @@ impl ApiRequest {
             kind,
             id,
             params,
+            sees_private: false,
             headers: parts.headers.clone(),
         }
     }
@@ -71,16 +79,22 @@ impl ApiRequest {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Checks the caller's key or token.
-    pub(crate) fn authorize(&self, api_key: &str, bearer_token: &str) -> Result<(), ApiError> {
+    /// Checks the caller's key or token. Says whose token it is.
+    pub(crate) fn authorize(
+        &self,
+        api_key: &str,
+        bearer_token: &str,
+        oauth: &OAuth,
+    ) -> Result<Option<String>, ApiError> {
         if let Some(given) = self.header(header::AUTHORIZATION) {
-            let valid = given
-                .strip_prefix("Bearer ")
-                .is_some_and(|token| token == bearer_token);
-            return if valid { Ok(()) } else { Err(ApiError::auth()) };
+            let token = given.strip_prefix("Bearer ").ok_or_else(ApiError::auth)?;
+            if token == bearer_token {
+                return Ok(Some(USER.to_owned()));
+            }
+            return oauth.account_of(token).map(Some).ok_or_else(ApiError::auth);
         }
         match self.header("x-goog-api-key").or_else(|| self.param("key")) {
-            Some(key) if key == api_key => Ok(()),
+            Some(key) if key == api_key => Ok(None),
             Some(_) => Err(ApiError::api_key_invalid()),
             None => Err(ApiError::unregistered()),
         }
@@ -98,6 +112,7 @@ impl ApiRequest {
                 .map(|(id, key)| (id.to_owned(), key.to_owned()))
                 .collect(),
             all_drives: self.flag("supportsAllDrives"),
+            private: self.sees_private,
         }
     }
 

@@ -27,6 +27,7 @@ use crate::{
     faults::{FaultState, Faults},
     list::PageCache,
     local::Local,
+    oauth::OAuth,
     stats::{Recorder, Stats},
     watch::{Watch, Watched},
 };
@@ -72,6 +73,9 @@ pub(crate) struct State {
     pub(crate) catalog: Catalog,
     pub(crate) pages: PageCache,
     pub(crate) watched: Watched,
+    pub(crate) oauth: OAuth,
+    /// `http://127.0.0.1:PORT`
+    pub(crate) url: String,
 }
 
 impl State {
@@ -91,7 +95,6 @@ impl State {
 
 /// A running simulator. Dropping it stops it.
 pub struct Server {
-    address: SocketAddr,
     state: Arc<State>,
     acceptor: JoinHandle<()>,
 }
@@ -124,20 +127,49 @@ pub async fn serve(options: Options) -> anyhow::Result<Server> {
         catalog: Catalog::new(local),
         pages: PageCache::default(),
         watched: Watched::default(),
+        oauth: OAuth::default(),
+        url: format!("http://{address}"),
     });
     let acceptor = tokio::spawn(accept(listener, Arc::clone(&state)));
-    Ok(Server {
-        address,
-        state,
-        acceptor,
-    })
+    Ok(Server { state, acceptor })
 }
 
 impl Server {
     /// `http://127.0.0.1:PORT`; the API is beneath `/drive/v3`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.state.url.clone()
+    }
+
+    /// A key of [`crate::SERVICE_ACCOUNT`], as Google's console hands it out.
+    #[must_use]
+    pub fn service_account_file(&self) -> String {
+        self.state
+            .oauth
+            .service_account_file(&self.url())
+            .to_string()
+    }
+
+    /// The credentials of [`crate::USER`], as `gcloud` writes them.
+    #[must_use]
+    pub fn user_file(&self) -> String {
+        self.state.oauth.user_file(&self.url()).to_string()
+    }
+
+    /// Replace the service account's key and the user's refresh token: the files handed out so far
+    /// are refused from now on. Access tokens stay good.
+    pub fn rotate_credentials(&self) {
+        self.state.oauth.rotate();
+    }
+
+    /// Drive refuses every access token handed out so far.
+    pub fn revoke_access_tokens(&self) {
+        self.state.oauth.revoke_access_tokens();
+    }
+
+    /// Share the private folders with `account`, or no longer.
+    pub fn share_private_folders(&self, account: &str, shared: bool) {
+        self.state.oauth.share_with(account, shared);
     }
 
     /// What happened since the start or the last [`Self::reset`].
@@ -229,7 +261,12 @@ async fn converse(stream: TcpStream, state: Arc<State>) {
                 return Ok(admin::answer(&link.state, &parts, body).await);
             }
             let reset = Arc::clone(&link.reset);
-            match api::answer(link, &parts).await {
+            let answer = if parts.uri.path() == "/token" {
+                admin::token(&link.state, &parts, body).await
+            } else {
+                api::answer(link, &parts).await
+            };
+            match answer {
                 Some(response) => Ok(response),
                 None => {
                     reset.notify_one();

@@ -1,6 +1,8 @@
-//! Folders of any size, asked for by their id: `sim-n20000-s100k`, and the same on a shared drive.
+//! Folders of any size, asked for by their id: `sim-n20000-s100k`, and the same on a shared drive or
+//! private.
 
 use crate::{
+    catalog::PRIVATE_FOLDER,
     content::Source,
     encode::{self, MAX_SIZE, MIN_SIZE, VARIANTS},
     entry::{Entry, moment},
@@ -9,6 +11,8 @@ use crate::{
 
 /// Ids of shared drives begin with it; `-n50-s20k` may follow.
 pub(crate) const SHARED_DRIVE: &str = "0Asimshareddrive";
+/// Ids of shared drives of which nobody who asks is a member.
+pub(crate) const FOREIGN_DRIVE: &str = "0Asimforeigndrive";
 /// Files in the one subfolder of a shared drive, beyond those in its root.
 const SUBFOLDER_FILES: u64 = 3;
 /// Names and tails count files with at most twelve digits.
@@ -24,17 +28,20 @@ pub(crate) struct SimFolder {
     shared_drive: bool,
     /// Whether this is the subfolder of a shared drive.
     subfolder: bool,
+    private: bool,
 }
 
 impl SimFolder {
-    /// `sim-n<files>-s<bytes>[k|m][-seed<number>]`, or a shared drive or its subfolder.
+    /// `sim-n<files>-s<bytes>[k|m][-seed<number>]`, or a private folder, a shared drive or its
+    /// subfolder.
     pub(crate) fn parse(id: &str) -> Option<Self> {
-        let shared_drive = id.starts_with(SHARED_DRIVE);
+        let shared_drive = id.starts_with(SHARED_DRIVE) || id.starts_with(FOREIGN_DRIVE);
         let (root, subfolder) = match id.strip_suffix("-d0") {
             Some(root) if shared_drive => (root, true),
             _ => (id, false),
         };
-        let spec = match root.strip_prefix(SHARED_DRIVE) {
+        let named = [SHARED_DRIVE, FOREIGN_DRIVE, PRIVATE_FOLDER];
+        let spec = match named.iter().find_map(|name| root.strip_prefix(name)) {
             Some("") => "n50-s20k",
             Some(spec) => spec.strip_prefix('-')?,
             None => root.strip_prefix("sim-")?,
@@ -53,6 +60,7 @@ impl SimFolder {
             size,
             shared_drive,
             subfolder,
+            private: id.starts_with(PRIVATE_FOLDER),
         })
     }
 
@@ -116,6 +124,7 @@ impl SimFolder {
             Entry::folder(&self.id, name, None)
         };
         entry.drive = self.shared_drive.then(|| self.id.clone());
+        entry.private = self.private;
         entry
     }
 
@@ -131,6 +140,7 @@ impl SimFolder {
         let id = format!("{}-f{index}", self.id);
         let mut entry = Entry::file(id, name, &parent, format.mime_type());
         entry.drive = self.shared_drive.then(|| self.id.clone());
+        entry.private = self.private;
         entry.modified = moment(index * 61 % 40_000_000);
         entry.source = Source::padded(self.size, variant, hash(&[&self.id]), index);
         entry

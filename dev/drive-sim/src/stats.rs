@@ -55,6 +55,8 @@ pub struct Requests {
     pub download: u64,
     /// Anything else.
     pub other: u64,
+    /// Requests for an access token; they count nowhere else.
+    pub token: u64,
 }
 
 /// What a request asks for.
@@ -200,6 +202,10 @@ impl Recorder {
         inner.units.add(kind.cost(), now);
         inner.requests.add(1, now);
         Ok(())
+    }
+
+    pub(crate) fn signed_in(&self) {
+        self.lock().stats.requests.token += 1;
     }
 
     pub(crate) fn answered(&self, status: u16) {

@@ -308,6 +308,7 @@ async fn statistics_count_what_happened() {
         get: 1,
         download: 4,
         other: 1,
+        token: 0,
     };
     assert_eq!(stats.requests, requests);
     assert_eq!(stats.statuses, [(200, 7), (404, 2)].into());

@@ -2,34 +2,30 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use contracts::FileId;
 use reqwest::StatusCode;
-use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
-use reqwest::redirect::Policy;
+use reqwest::header::{AUTHORIZATION, CONTENT_RANGE, HeaderName, HeaderValue, RANGE};
 use serde_json::Value;
 use url::Url;
 
 use crate::body::Body;
 use crate::entry::{self, read_json};
 use crate::folder_url::is_resource_key;
+use crate::http::http_client;
 use crate::refusal::Refusal;
+use crate::tokens::Tokens;
 use crate::{Auth, Download, DriveConfig, DriveError, Entry, Folder, FolderRef, Page, Phase};
 
-const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 const RESOURCE_KEYS: HeaderName = HeaderName::from_static("x-goog-drive-resource-keys");
+/// Whose quota a user's requests are charged to.
+const USER_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
 
 /// Drive's maximum is 1,000; one less leaves room for a checkpoint in a batch of 1,000 messages.
 const PAGE_SIZE: &str = "999";
 /// A page of 999 files takes about 1 MB.
 const MAX_METADATA_BYTES: usize = 32 << 20;
 const MAX_ERROR_BYTES: usize = 64 << 10;
-const MAX_REDIRECTS: usize = 5;
-/// As many connections as the largest worker has slots; a connection costs a TLS handshake.
-const MAX_IDLE_CONNECTIONS: usize = 512;
-/// Below the 240 s after which Google's front ends close idle connections.
-const CONNECTION_IDLE: Duration = Duration::from_secs(90);
 
 /// A client of Google Drive. Cheap to clone; clones share connections.
 #[derive(Clone)]
@@ -40,6 +36,8 @@ pub struct Drive {
 struct Inner {
     http: reqwest::Client,
     config: DriveConfig,
+    /// With [`Auth::Credentials`] only.
+    tokens: Option<Tokens>,
     /// Shared drives whose folders are readable though the credentials are no member's.
     foreign_drives: Mutex<HashSet<String>>,
 }
@@ -61,14 +59,24 @@ impl Drive {
     pub fn new(config: DriveConfig) -> Result<Self, DriveError> {
         config.check()?;
         let http = http_client(&config)?;
-        let foreign_drives = Mutex::default();
+        let tokens = match config.auth.credentials() {
+            Some(credentials) => Some(Tokens::new(&config, credentials.clone())?),
+            None => None,
+        };
         Ok(Self {
             inner: Arc::new(Inner {
                 http,
                 config,
-                foreign_drives,
+                tokens,
+                foreign_drives: Mutex::default(),
             }),
         })
+    }
+
+    /// How requests are authenticated.
+    #[must_use]
+    pub fn auth(&self) -> &Auth {
+        &self.inner.config.auth
     }
 
     /// Looks a folder up. A shortcut to a folder is followed once, which is a second request.
@@ -132,6 +140,9 @@ impl Drive {
 
     /// Starts to download a file's bytes. Costs [`crate::cost::DOWNLOAD`].
     ///
+    /// A flagged file is asked for a second time with [`DriveConfig::acknowledge_abuse`]: Drive
+    /// refuses the acknowledgement for any other file.
+    ///
     /// # Errors
     /// [`DriveError::NotDownloadable`], [`DriveError::Abusive`] and
     /// [`DriveError::DownloadQuotaExceeded`] as Drive says; else as Drive or the network fails.
@@ -140,12 +151,63 @@ impl Drive {
         id: &FileId,
         resource_key: Option<&str>,
     ) -> Result<Download, DriveError> {
+        let response = self.media(id, resource_key, None).await?;
+        Ok(Download::new(Body::new(
+            response,
+            self.inner.config.idle_timeout,
+        )))
+    }
+
+    /// Goes on with a download that broke off: the bytes from `offset` to the end of a file of
+    /// `total` bytes. Nothing tells that the file is still the same; whoever puts the parts together
+    /// must check the whole. Costs [`crate::cost::DOWNLOAD`].
+    ///
+    /// # Errors
+    /// [`DriveError::NotResumable`] if Drive sends anything but these bytes; else like
+    /// [`Drive::download`].
+    pub async fn download_from(
+        &self,
+        id: &FileId,
+        resource_key: Option<&str>,
+        offset: u64,
+        total: u64,
+    ) -> Result<Download, DriveError> {
+        let response = self.media(id, resource_key, Some(offset)).await?;
+        let expected = format!("bytes {offset}-{}/{total}", total.saturating_sub(1));
+        let range = response.headers().get(CONTENT_RANGE);
+        let continues = response.status() == StatusCode::PARTIAL_CONTENT
+            && range.is_some_and(|range| range.as_bytes() == expected.as_bytes());
+        if !continues {
+            return Err(DriveError::NotResumable);
+        }
+        Ok(Download::new(Body::new(
+            response,
+            self.inner.config.idle_timeout,
+        )))
+    }
+
+    async fn media(
+        &self,
+        id: &FileId,
+        resource_key: Option<&str>,
+        offset: Option<u64>,
+    ) -> Result<reqwest::Response, DriveError> {
         let mut url = self.url(Some(id));
         url.query_pairs_mut()
             .extend_pairs([("alt", "media"), ("supportsAllDrives", "true")]);
-        Ok(Download::new(
-            self.send(url, id, resource_key, false).await?,
-        ))
+        let mut ask = Ask {
+            offset,
+            ..Ask::new(url, id, resource_key)
+        };
+        match self.response(&ask).await {
+            Err(DriveError::Abusive) if self.inner.config.acknowledge_abuse => {
+                ask.url
+                    .query_pairs_mut()
+                    .append_pair("acknowledgeAbuse", "true");
+                self.response(&ask).await
+            }
+            answer => answer,
+        }
     }
 
     async fn get(&self, id: &FileId, resource_key: Option<&str>) -> Result<Entry, DriveError> {
@@ -153,7 +215,7 @@ impl Drive {
         url.query_pairs_mut()
             .append_pair("fields", &format!("{},driveId,trashed", entry::FIELDS))
             .append_pair("supportsAllDrives", "true");
-        let body = self.send(url, id, resource_key, false).await?;
+        let body = self.send(&Ask::new(url, id, resource_key)).await?;
         let value: Value = read_json(&body.whole(MAX_METADATA_BYTES).await?)?;
         let trashed = value
             .get("trashed")
@@ -188,10 +250,11 @@ impl Drive {
         page_token: Option<&str>,
     ) -> Result<Page, DriveError> {
         let url = self.list_url(folder, drive, page_token);
-        let key = folder.resource_key.as_deref();
-        let body = self
-            .send(url, &folder.id, key, page_token.is_some())
-            .await?;
+        let ask = Ask {
+            with_page_token: page_token.is_some(),
+            ..Ask::new(url, &folder.id, folder.resource_key.as_deref())
+        };
+        let body = self.send(&ask).await?;
         Page::read(
             &body.whole(MAX_METADATA_BYTES).await?,
             folder.drive_id.as_deref(),
@@ -227,18 +290,50 @@ impl Drive {
         url
     }
 
-    /// Sends one GET and returns once its headers say 200.
-    async fn send(
+    async fn send(&self, ask: &Ask<'_>) -> Result<Body, DriveError> {
+        let response = self.response(ask).await?;
+        Ok(Body::new(response, self.inner.config.idle_timeout))
+    }
+
+    /// Sends one GET and returns once its headers say yes. If Drive does not take the access token,
+    /// one new token is tried.
+    async fn response(&self, ask: &Ask<'_>) -> Result<reqwest::Response, DriveError> {
+        let Some(tokens) = &self.inner.tokens else {
+            return self.attempt(ask, None).await;
+        };
+        let token = tokens.bearer().await?;
+        match self.attempt(ask, Some(&token)).await {
+            Err(DriveError::Unauthorized { .. }) => {
+                tokens.refused(&token);
+                let token = tokens.bearer().await?;
+                self.attempt(ask, Some(&token)).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn attempt(
         &self,
-        url: Url,
-        id: &FileId,
-        resource_key: Option<&str>,
-        with_page_token: bool,
-    ) -> Result<Body, DriveError> {
+        ask: &Ask<'_>,
+        token: Option<&HeaderValue>,
+    ) -> Result<reqwest::Response, DriveError> {
         let Inner { http, config, .. } = &*self.inner;
-        let mut request = http.get(url);
-        if let Some(key) = resource_key {
-            request = request.header(RESOURCE_KEYS, resource_key_header(id, key)?);
+        let mut request = http.get(ask.url.clone());
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, token);
+        }
+        if let Some(project) = config
+            .auth
+            .credentials()
+            .and_then(|credentials| credentials.quota_project.as_deref())
+        {
+            request = request.header(USER_PROJECT, project);
+        }
+        if let Some(key) = ask.resource_key {
+            request = request.header(RESOURCE_KEYS, resource_key_header(ask.id, key)?);
+        }
+        if let Some(offset) = ask.offset {
+            request = request.header(RANGE, format!("bytes={offset}-"));
         }
         let response = tokio::time::timeout(config.header_timeout, request.send())
             .await
@@ -247,20 +342,20 @@ impl Drive {
             })?
             .map_err(DriveError::from_send)?;
         let status = response.status();
-        if status == StatusCode::OK {
-            return Ok(Body::new(response, config.idle_timeout));
+        if status == StatusCode::OK || status == StatusCode::PARTIAL_CONTENT && ask.offset.is_some()
+        {
+            return Ok(response);
         }
         let headers = response.headers().clone();
         let body = Body::new(response, config.idle_timeout)
             .beginning(MAX_ERROR_BYTES)
             .await;
-        let key = config.auth.key();
         Err(Refusal {
             status,
             headers: &headers,
             body: &body,
-            with_page_token,
-            key,
+            with_page_token: ask.with_page_token,
+            secret: config.auth.key(),
         }
         .into_error())
     }
@@ -288,59 +383,26 @@ impl Drive {
     }
 }
 
-fn http_client(config: &DriveConfig) -> Result<reqwest::Client, DriveError> {
-    let mut headers = HeaderMap::new();
-    // Checksums are of the bytes as stored.
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    if let Some(key) = api_key(&config.auth)? {
-        headers.insert(API_KEY, key);
-    }
-    // Another host must not see the key.
-    let same_host = Policy::custom(|attempt| {
-        let origin = attempt.previous().first().map(Url::origin);
-        if attempt.previous().len() <= MAX_REDIRECTS && origin == Some(attempt.url().origin()) {
-            attempt.follow()
-        } else {
-            attempt.stop()
+/// One request.
+struct Ask<'a> {
+    url: Url,
+    /// The file or folder it is about.
+    id: &'a FileId,
+    resource_key: Option<&'a str>,
+    with_page_token: bool,
+    /// The first byte wanted.
+    offset: Option<u64>,
+}
+
+impl<'a> Ask<'a> {
+    fn new(url: Url, id: &'a FileId, resource_key: Option<&'a str>) -> Self {
+        Self {
+            url,
+            id,
+            resource_key,
+            with_page_token: false,
+            offset: None,
         }
-    });
-    let mut builder = reqwest::Client::builder()
-        .default_headers(headers)
-        .user_agent(concat!("imagefleet/", env!("CARGO_PKG_VERSION")))
-        .http1_only()
-        .tcp_nodelay(true)
-        .tcp_keepalive(Duration::from_secs(30))
-        .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
-        .pool_idle_timeout(CONNECTION_IDLE)
-        .connect_timeout(config.connect_timeout)
-        .redirect(same_host)
-        .referer(false)
-        .retry(reqwest::retry::never());
-    if is_loopback(&config.endpoint) {
-        builder = builder.no_proxy();
-    }
-    builder.build().map_err(DriveError::Client)
-}
-
-/// The key as a header that neither logs nor debug output show.
-fn api_key(auth: &Auth) -> Result<Option<HeaderValue>, DriveError> {
-    let Some(key) = auth.key() else {
-        return Ok(None);
-    };
-    let mut value = HeaderValue::from_str(key.trim()).map_err(|_| DriveError::KeyInvalid {
-        message: "it has characters that no key has".to_owned(),
-    })?;
-    value.set_sensitive(true);
-    Ok(Some(value))
-}
-
-/// A proxy's loopback is another machine's.
-fn is_loopback(endpoint: &Url) -> bool {
-    match endpoint.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
     }
 }
 
@@ -351,20 +413,4 @@ fn resource_key_header(id: &FileId, key: &str) -> Result<HeaderValue, DriveError
         return Err(damaged());
     }
     HeaderValue::from_str(&format!("{id}/{key}")).map_err(|_| damaged())
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_key_is_hidden_from_debug_output() {
-        let value = api_key(&Auth::ApiKey(" AIza-secret\n".into()))
-            .unwrap()
-            .unwrap();
-        assert_eq!(value.as_bytes(), b"AIza-secret");
-        assert_eq!(format!("{value:?}"), "Sensitive");
-        assert_eq!(api_key(&Auth::Anonymous).unwrap(), None);
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::DriveError;
+use crate::{Credentials, DriveError};
 
 /// Settings of a [`crate::Drive`].
 #[derive(Debug, Clone)]
@@ -14,6 +14,9 @@ pub struct DriveConfig {
     pub endpoint: Url,
     /// How requests are authenticated.
     pub auth: Auth,
+    /// Download what Google flagged as malware or spam all the same. Google lets only the file's
+    /// owner, or an organizer of its shared drive, do so.
+    pub acknowledge_abuse: bool,
     /// Longest wait for a connection, DNS and TLS included. Reaching it means Drive is
     /// unreachable, so it must not exceed `header_timeout`.
     pub connect_timeout: Duration,
@@ -29,6 +32,9 @@ pub enum Auth {
     /// An API key of a Google Cloud project: reads what "anyone with the link" may read. It travels
     /// in the `X-Goog-Api-Key` header, never in a URL.
     ApiKey(SecretString),
+    /// A service account or a user: reads what was shared with them. Access tokens travel in the
+    /// `Authorization` header, to the endpoint's origin only.
+    Credentials(Box<Credentials>),
     /// Nothing. Google refuses this; simulators need not.
     Anonymous,
 }
@@ -38,6 +44,7 @@ impl Default for DriveConfig {
         Self {
             endpoint: google(),
             auth: Auth::Anonymous,
+            acknowledge_abuse: false,
             connect_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(30),
@@ -55,7 +62,16 @@ impl Auth {
     pub(crate) fn key(&self) -> Option<&str> {
         match self {
             Self::ApiKey(key) => Some(key.expose_secret()),
-            Self::Anonymous => None,
+            Self::Credentials(_) | Self::Anonymous => None,
+        }
+    }
+
+    /// Whom requests are made as, where that is somebody.
+    #[must_use]
+    pub fn credentials(&self) -> Option<&Credentials> {
+        match self {
+            Self::Credentials(credentials) => Some(credentials),
+            Self::ApiKey(_) | Self::Anonymous => None,
         }
     }
 }

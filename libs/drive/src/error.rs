@@ -3,7 +3,9 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-/// Why a call to Drive did not succeed. No variant carries a URL or a key.
+use crate::SignInError;
+
+/// Why a call to Drive did not succeed. No variant carries a URL, a key or a token.
 #[derive(Debug, thiserror::Error)]
 pub enum DriveError {
     /// 404: the id is unknown, not shared with these credentials, or (folders) in the trash. Drive
@@ -13,13 +15,33 @@ pub enum DriveError {
     /// The id is a file's where a folder's was wanted.
     #[error("this id belongs to a file, not to a folder")]
     NotAFolder,
-    /// 401: no credentials, or expired ones.
-    #[error("Drive does not accept the credentials; check GOOGLE_API_KEY: {message}")]
+    /// 401: no credentials, or expired ones. With [`crate::Auth::Credentials`] a new token was
+    /// tried.
+    #[error(
+        "Drive does not accept the credentials; check GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_API_KEY: {message}"
+    )]
     Unauthorized {
         /// Drive's words.
         message: String,
     },
-    /// The API key is missing, wrong, restricted, or its project has the Drive API switched off.
+    /// There is no access token to ask Drive with.
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
+    /// The Drive API is switched off in the project, or the project itself is.
+    #[error("the Google Cloud project does not allow the Drive API: {message}")]
+    ApiDisabled {
+        /// Drive's words, the key removed.
+        message: String,
+    },
+    /// The user signed in without allowing to read Drive.
+    #[error(
+        "the sign-in does not cover Google Drive; sign in again with the scope https://www.googleapis.com/auth/drive.readonly: {message}"
+    )]
+    ScopeMissing {
+        /// Drive's words.
+        message: String,
+    },
+    /// The API key is missing, wrong or restricted.
     #[error("Drive does not accept the API key; check GOOGLE_API_KEY: {message}")]
     KeyInvalid {
         /// Drive's words, the key removed.
@@ -50,6 +72,9 @@ pub enum DriveError {
     /// The file's own download quota is used up; Drive lifts it after hours.
     #[error("this file was downloaded too often lately")]
     DownloadQuotaExceeded,
+    /// Drive does not deliver the rest of a file: it ignores ranges, or the file is another now.
+    #[error("Drive does not go on with the download where it broke off")]
+    NotResumable,
     /// The page token is stale; tokens live for hours.
     #[error("Drive no longer accepts this page token")]
     PageTokenRejected,
@@ -137,7 +162,7 @@ pub enum ErrorKind {
     },
     /// Drive is away for everyone: wait, probe, resume. Nothing is wrong with the item.
     Outage,
-    /// Every call fails until someone mends key or settings. Nothing is wrong with the item.
+    /// Every call fails until someone mends key, credentials or settings. Nothing is wrong with the item.
     Credentials,
     /// This file or folder will not work, however often it is tried.
     Item,
@@ -157,7 +182,11 @@ impl DriveError {
             | Self::Abusive
             | Self::DownloadQuotaExceeded
             | Self::Rejected { .. } => ErrorKind::Item,
-            Self::Unauthorized { .. }
+            Self::SignIn(error) if !error.is_refusal() => ErrorKind::Outage,
+            Self::SignIn(_)
+            | Self::Unauthorized { .. }
+            | Self::ApiDisabled { .. }
+            | Self::ScopeMissing { .. }
             | Self::KeyInvalid { .. }
             | Self::Settings(_)
             | Self::Client(_) => ErrorKind::Credentials,
@@ -172,6 +201,7 @@ impl DriveError {
             Self::Timeout { .. }
             | Self::Transport(_)
             | Self::Truncated { .. }
+            | Self::NotResumable
             | Self::Protocol(_) => ErrorKind::Retry { after: None },
         }
     }

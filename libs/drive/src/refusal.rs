@@ -26,8 +26,8 @@ pub(crate) struct Refusal<'a> {
     pub(crate) body: &'a [u8],
     /// Whether the request carried a page token.
     pub(crate) with_page_token: bool,
-    /// Removed from messages: Google quotes the key in some of them.
-    pub(crate) key: Option<&'a str>,
+    /// Removed from messages: Google quotes the API key in some of them.
+    pub(crate) secret: Option<&'a str>,
 }
 
 #[derive(Default, Deserialize)]
@@ -73,6 +73,17 @@ impl Refusal<'_> {
         };
         let or = |default: &str| if reason.is_empty() { default } else { reason }.to_owned();
 
+        if is_project_problem(&problem.reason, info) {
+            return DriveError::ApiDisabled {
+                message: self.words(&message),
+            };
+        }
+        if problem.reason == "insufficientPermissions" || info == "ACCESS_TOKEN_SCOPE_INSUFFICIENT"
+        {
+            return DriveError::ScopeMissing {
+                message: self.words(&message),
+            };
+        }
         if is_key_problem(&problem.reason, info, &message) {
             return DriveError::KeyInvalid {
                 message: self.words(&message),
@@ -107,6 +118,7 @@ impl Refusal<'_> {
             400 | 410 if self.with_page_token && is_page_token_problem(&problem) => {
                 DriveError::PageTokenRejected
             }
+            416 => DriveError::NotResumable,
             408 | 500..=599 => DriveError::Server {
                 status,
                 retry_after,
@@ -134,8 +146,8 @@ impl Refusal<'_> {
             ("", text) => text,
             (message, _) => message,
         };
-        let words = match self.key {
-            Some(key) => words.replace(key, "[key]"),
+        let words = match self.secret {
+            Some(secret) => words.replace(secret, "[key]"),
             None => words.to_owned(),
         };
         let one_line = words.chars().map(|c| if c.is_control() { ' ' } else { c });
@@ -156,17 +168,23 @@ impl Refusal<'_> {
     }
 }
 
+/// Neither key nor credentials are wrong: their project may not use the API.
+fn is_project_problem(reason: &str, info: &str) -> bool {
+    reason == "accessNotConfigured"
+        || matches!(
+            info,
+            "SERVICE_DISABLED"
+                | "CONSUMER_INVALID"
+                | "CONSUMER_SUSPENDED"
+                | "BILLING_DISABLED"
+                | "USER_PROJECT_DENIED"
+        )
+}
+
 fn is_key_problem(reason: &str, info: &str, message: &str) -> bool {
     matches!(
         reason,
-        "keyInvalid"
-            | "keyExpired"
-            | "accessNotConfigured"
-            | "ipRefererBlocked"
-            | "dailyLimitExceededUnreg"
-    ) || matches!(
-        info,
-        "SERVICE_DISABLED" | "CONSUMER_INVALID" | "CONSUMER_SUSPENDED" | "BILLING_DISABLED"
+        "keyInvalid" | "keyExpired" | "ipRefererBlocked" | "dailyLimitExceededUnreg"
     ) || info.starts_with("API_KEY_")
         // A request without any key: a 403 with the reason of a private file, but other words.
         || message.contains("unregistered callers")
@@ -218,7 +236,7 @@ mod tests {
             headers,
             body: body.as_bytes(),
             with_page_token: page,
-            key: Some("AIza-secret"),
+            secret: Some("AIza-secret"),
         }
         .into_error()
     }
@@ -288,6 +306,18 @@ mod tests {
             refused(403, &google("forbidden", "no")),
             DriveError::Forbidden { .. }
         ));
+    }
+
+    #[test]
+    fn a_project_without_the_api_and_a_sign_in_without_the_scope_are_told_apart() {
+        let off = refused(403, &google("accessNotConfigured", "not enabled"));
+        assert!(matches!(off, DriveError::ApiDisabled { .. }));
+        let scope = google("insufficientPermissions", "insufficient scopes");
+        let scope = refused(403, &scope);
+        assert!(matches!(scope, DriveError::ScopeMissing { .. }));
+        for error in [off, scope] {
+            assert_eq!(error.kind(), ErrorKind::Credentials);
+        }
     }
 
     #[test]

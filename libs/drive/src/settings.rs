@@ -1,19 +1,26 @@
 //! Reading the settings from the environment.
 
+use std::path::Path;
+
 use runtime::{ConfigError, Env};
 use url::Url;
 
-use crate::{Auth, DriveConfig};
+use crate::{Auth, Credentials, CredentialsError, DriveConfig};
 
 /// Units per minute that Google grants a user of a project made since May 2026
 /// (<https://developers.google.com/workspace/drive/api/guides/limits>).
 const GOOGLE_UNITS_PER_MINUTE: u32 = 325_000;
 
 impl DriveConfig {
-    /// `GOOGLE_DRIVE_ENDPOINT` (default: Google's) and `GOOGLE_API_KEY`.
+    /// `GOOGLE_DRIVE_ENDPOINT` (default: Google's), `GOOGLE_APPLICATION_CREDENTIALS` (with
+    /// `GOOGLE_IMPERSONATE_SUBJECT`) or else `GOOGLE_API_KEY`, `GOOGLE_DRIVE_ACKNOWLEDGE_ABUSE`.
+    ///
+    /// Credentials win over a key, and then the key is not sent at all: Google refuses the two
+    /// together when they belong to different projects.
     ///
     /// # Errors
-    /// When the endpoint is no URL, or Google's is used without a key.
+    /// When the endpoint is no URL, the credentials file is of no use, or Google's Drive is used
+    /// without either.
     pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
         let default = Self::default();
         let endpoint: Url = env.parse_or("GOOGLE_DRIVE_ENDPOINT", default.endpoint.clone())?;
@@ -23,22 +30,51 @@ impl DriveConfig {
                 "must begin with https:// or http://",
             ));
         }
-        let auth = match env.secret("GOOGLE_API_KEY") {
-            Some(key) => Auth::ApiKey(key),
-            None if endpoint == default.endpoint => {
+        let auth = match (credentials(env)?, env.secret("GOOGLE_API_KEY")) {
+            (Some(credentials), _) => Auth::Credentials(Box::new(credentials)),
+            (None, Some(key)) => Auth::ApiKey(key),
+            (None, None) if endpoint == default.endpoint => {
                 return Err(ConfigError::new(
                     "GOOGLE_API_KEY",
-                    "is not set; create an API key with the Drive API enabled at \
-                     https://console.cloud.google.com/apis/credentials and set it in the environment or .env",
+                    "is not set, nor is GOOGLE_APPLICATION_CREDENTIALS; create an API key with the \
+                     Drive API enabled at https://console.cloud.google.com/apis/credentials, or a \
+                     service account for private folders, and set one of them in the environment \
+                     or .env (docs/google-drive.md)",
                 ));
             }
-            None => Auth::Anonymous,
+            (None, None) => Auth::Anonymous,
         };
         Ok(Self {
             endpoint,
             auth,
+            acknowledge_abuse: env.flag("GOOGLE_DRIVE_ACKNOWLEDGE_ABUSE")?,
             ..default
         })
+    }
+}
+
+/// Whom to sign in as, if that is set.
+fn credentials(env: &Env) -> Result<Option<Credentials>, ConfigError> {
+    let file = env.get("GOOGLE_APPLICATION_CREDENTIALS");
+    let subject = env.get("GOOGLE_IMPERSONATE_SUBJECT");
+    let refused = |name: &str, error: CredentialsError| ConfigError::new(name, error.to_string());
+    let Some(file) = file else {
+        return match subject {
+            None => Ok(None),
+            Some(_) => Err(ConfigError::new(
+                "GOOGLE_IMPERSONATE_SUBJECT",
+                "needs the key of a service account in GOOGLE_APPLICATION_CREDENTIALS",
+            )),
+        };
+    };
+    let credentials = Credentials::read(Path::new(file))
+        .map_err(|error| refused("GOOGLE_APPLICATION_CREDENTIALS", error))?;
+    match subject {
+        None => Ok(Some(credentials)),
+        Some(subject) => credentials
+            .acting_for(subject)
+            .map(Some)
+            .map_err(|error| refused("GOOGLE_IMPERSONATE_SUBJECT", error)),
     }
 }
 

@@ -120,6 +120,59 @@ async fn a_wrong_key_fails_the_import_at_once() {
     producer.stop().await;
 }
 
+/// A producer that signs in as the service account.
+fn signed_in(fleet: &Fleet) -> Running {
+    let config = fleet.config();
+    let key = config.database_path.with_extension("json");
+    std::fs::write(&key, fleet.drive.service_account_file()).unwrap();
+    let credentials = drive::Credentials::read(&key).unwrap();
+    Running::start(Config {
+        drive: DriveConfig {
+            auth: Auth::Credentials(Box::new(credentials)),
+            ..config.drive
+        },
+        ..config
+    })
+}
+
+#[tokio::test]
+async fn a_private_folder_is_listed_once_it_is_shared_with_the_account() {
+    let fleet = Fleet::start().await;
+    let producer = signed_in(&fleet);
+    let account = drive_sim::SERVICE_ACCOUNT;
+    fleet.drive.share_private_folders(account, false);
+    let import = fleet.import(drive_sim::PRIVATE_FOLDER).await;
+    fleet.settled().await;
+    let (cause, message) = failure(&fleet, &import).await;
+    assert_eq!(cause, Cause::FolderNotFound);
+    assert!(message.contains(account), "{message}");
+
+    fleet.drive.share_private_folders(account, true);
+    let import = fleet.import("private-folder-n5-s256").await;
+    fleet.settled().await;
+    assert_whole(
+        &fleet.events(&import).await,
+        &images("private-folder-n5-s256", 5),
+    );
+    producer.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_sign_in_fails_the_import_at_once_with_the_fix() {
+    let fleet = Fleet::start_with(drive_sim::Faults {
+        clock_ahead_seconds: 7200,
+        ..drive_sim::Faults::default()
+    })
+    .await;
+    let producer = signed_in(&fleet);
+    let import = fleet.import(drive_sim::PRIVATE_FOLDER).await;
+    fleet.settled().await;
+    let (cause, message) = failure(&fleet, &import).await;
+    assert_eq!(cause, Cause::CredentialsRejected);
+    assert!(message.contains("behind Google's"), "{message}");
+    producer.stop().await;
+}
+
 #[tokio::test]
 async fn any_client_may_publish_a_request_and_name_no_import() {
     let fleet = Fleet::start().await;

@@ -9,6 +9,7 @@ mod images;
 mod odd_drive;
 mod outages;
 mod redelivery;
+mod resume;
 mod s3;
 mod support;
 mod tasks;

@@ -187,6 +187,28 @@ async fn a_wrong_key_is_nobodys_failure() {
 }
 
 #[tokio::test]
+async fn a_refused_sign_in_is_waited_out() {
+    let it = support::start(Faults::default()).await;
+    let files = it.listed("sim-n4-s4k").await;
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key.json");
+    std::fs::write(&key, it.sim.service_account_file()).unwrap();
+    it.sim.set_faults(Faults {
+        refuse_sign_in: Some(drive_sim::SignInRefusal::Revoked),
+        ..Faults::default()
+    });
+    it.publish_all(files.clone()).await;
+    let mut config = it.config();
+    let credentials = drive::Credentials::read(&key).unwrap();
+    config.drive.auth = Auth::Credentials(Box::new(credentials));
+    let worker = Running::start(config);
+    let why = worker.waits_for("drive").await;
+    assert!(why.contains("GOOGLE_APPLICATION_CREDENTIALS"), "{why}");
+    it.sim.set_faults(Faults::default());
+    all_imported(&it, &files, worker).await;
+}
+
+#[tokio::test]
 async fn being_too_fast_costs_no_attempt() {
     let it = support::start(Faults::default()).await;
     let files = it.listed("sim-n25-s4k").await;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use drive::{DriveError, ErrorKind, Phase};
+use drive::{Drive, DriveError, ErrorKind, Phase};
 use drive_sim::Faults;
 
 use crate::{at, bytes, client, id, sim};
@@ -172,4 +172,73 @@ async fn a_drive_that_resets_everything_is_not_mistaken_for_a_missing_file() {
     assert!(matches!(error, DriveError::Transport(_)), "{error:?}");
     server.set_faults(Faults::default());
     assert_eq!(bytes(&drive, &id(FILE), None).await.unwrap().len(), 20_480);
+}
+
+async fn rest(drive: &Drive, offset: u64, total: u64) -> Result<Vec<u8>, DriveError> {
+    let mut download = drive.download_from(&id(FILE), None, offset, total).await?;
+    assert_eq!(download.length, Some(total - offset));
+    let mut bytes = Vec::new();
+    while let Some(chunk) = download.chunk().await? {
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+#[tokio::test]
+async fn a_download_goes_on_where_it_broke_off() {
+    let (server, drive) = sim(Faults::default()).await;
+    let whole = drive_sim::content(FILE).unwrap();
+    for offset in [1, 10_240, 20_479] {
+        let rest = rest(&drive, offset, 20_480).await.unwrap();
+        assert!(rest == whole[offset as usize..], "from {offset}");
+    }
+    assert_eq!(server.stats().statuses, [(206, 3)].into());
+    server.set_faults(Faults {
+        cut_after: Some(5_000),
+        ..Faults::default()
+    });
+    let error = rest(&drive, 10_000, 20_480).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            DriveError::Truncated {
+                expected: 10_480,
+                received: 5_000
+            }
+        ),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn other_bytes_than_the_rest_are_not_taken_for_it() {
+    let (server, drive) = sim(Faults::default()).await;
+    // The file is shorter now, or longer, or nothing is left of it.
+    for (offset, total) in [(100, 20_000), (100, 30_000), (20_480, 40_000)] {
+        let error = rest(&drive, offset, total).await.unwrap_err();
+        assert!(matches!(error, DriveError::NotResumable), "{error:?}");
+        assert_eq!(error.kind(), ErrorKind::Retry { after: None });
+    }
+    server.set_faults(Faults {
+        ignore_range: 1.0,
+        ..Faults::default()
+    });
+    let error = rest(&drive, 100, 20_480).await.unwrap_err();
+    assert!(matches!(error, DriveError::NotResumable), "{error:?}");
+}
+
+#[tokio::test]
+async fn only_what_is_flagged_is_acknowledged() {
+    let (server, careful) = sim(Faults::default()).await;
+    let bold = client(&server, |config| config.acknowledge_abuse = true);
+    let flagged = id("museum-abusive");
+    let error = bytes(&careful, &flagged, None).await.unwrap_err();
+    assert!(matches!(error, DriveError::Abusive), "{error:?}");
+    server.reset();
+    let content = drive_sim::content(flagged.as_str()).unwrap();
+    assert_eq!(bytes(&bold, &flagged, None).await.unwrap(), content);
+    assert_eq!(server.stats().statuses, [(200, 1), (403, 1)].into());
+    // Drive refuses to acknowledge the abuse of other files.
+    assert_eq!(bytes(&bold, &id(FILE), None).await.unwrap().len(), 20_480);
+    assert_eq!(server.stats().statuses, [(200, 2), (403, 1)].into());
 }

@@ -147,3 +147,22 @@ async fn credentials_are_blamed_and_not_the_folder() {
     );
     assert_eq!(error.kind(), ErrorKind::Credentials);
 }
+
+#[tokio::test]
+async fn a_folder_of_a_drive_of_which_we_are_no_member_is_listed_all_the_same() {
+    let (server, drive) = sim(Faults::default()).await;
+    let folder = drive
+        .folder(&at("0Asimforeigndrive-n20-s1k"))
+        .await
+        .unwrap();
+    let top = pages(&drive, &folder).await;
+    assert_eq!(files(&top).len(), 20);
+    let subfolder = top[0].entries.iter().find_map(|entry| match entry {
+        Entry::Folder(folder) => Some(folder),
+        Entry::File(_) | Entry::Shortcut(_) => None,
+    });
+    let below = pages(&drive, subfolder.unwrap()).await;
+    assert_eq!(files(&below).len(), 3);
+    // One request is refused, and the drive is remembered.
+    assert_eq!(server.stats().statuses, [(200, 3), (404, 1)].into());
+}

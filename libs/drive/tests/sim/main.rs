@@ -1,9 +1,11 @@
 //! The client against a simulated Drive.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod accounts;
 mod downloads;
 mod listings;
 mod museum;
+mod settings;
 
 use contracts::FileId;
 use drive::{Auth, Drive, DriveConfig, DriveError, Entry, File, Folder, FolderRef, Page};

@@ -5,6 +5,7 @@ mod answers;
 mod breakage;
 mod requests;
 mod server;
+mod sign_in;
 
 use std::error::Error as _;
 
