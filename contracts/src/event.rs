@@ -232,12 +232,20 @@ pub struct Object {
     pub sha256: String,
     /// What the bytes are, by their first bytes.
     pub content_type: String,
-    /// Pixels, when the header tells.
+    /// Pixels, when the header tells: as stored, before `orientation` is applied. (HEIF turns images
+    /// by a property of its own, `irot`; that one is applied.)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub width: Option<u32>,
-    /// Pixels, when the header tells.
+    /// Pixels, when the header tells; see `width`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub height: Option<u32>,
+    /// When it was taken, by the camera's clock (EXIF `DateTimeOriginal`): `2024-05-01T12:00:00`, and
+    /// `+02:00` behind it where the camera knew (`OffsetTimeOriginal`). A date that exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_at: Option<String>,
+    /// How to turn it for display (EXIF `Orientation`), 1 to 8; 1 is upright.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orientation: Option<u8>,
 }
 
 /// Milliseconds per phase.

@@ -93,6 +93,8 @@ fn events() -> Vec<Event> {
                 content_type: "image/jpeg".into(),
                 width: Some(4000),
                 height: Some(3000),
+                taken_at: Some("2024-05-01T12:00:00+02:00".into()),
+                orientation: Some(6),
             },
             timings: Timings {
                 quota_ms: 1,
@@ -163,20 +165,29 @@ fn check_value<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(
     assert_eq!(&serde_json::from_slice::<T>(&golden).unwrap(), value);
 }
 
+fn golden_path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.json"))
+}
+
+fn golden_file(name: &str) -> Vec<u8> {
+    let path = golden_path(name);
+    std::fs::read(&path).unwrap_or_else(|_| {
+        panic!(
+            "{} is missing; a new message needs one: WRITE_GOLDEN=1",
+            path.display()
+        )
+    })
+}
+
 /// The golden file, after a look that `written` says the same. `WRITE_GOLDEN=1` makes missing ones.
 fn golden(name: &str, written: &[u8]) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.json"));
+    let path = golden_path(name);
     let written: serde_json::Value = serde_json::from_slice(written).unwrap();
     if std::env::var_os("WRITE_GOLDEN").is_some() && !path.exists() {
         let text = serde_json::to_string_pretty(&written).unwrap() + "\n";
         std::fs::write(&path, text).unwrap();
     }
-    let golden = std::fs::read(&path).unwrap_or_else(|_| {
-        panic!(
-            "{} is missing; a new message needs one: WRITE_GOLDEN=1",
-            path.display()
-        )
-    });
+    let golden = golden_file(name);
     let kept: serde_json::Value = serde_json::from_slice(&golden).unwrap();
     assert_eq!(
         written, kept,
@@ -252,6 +263,21 @@ fn every_kv_value_reads_and_writes_its_golden_file() {
         };
         check_value(&format!("kv.control_{name}"), &record);
     }
+}
+
+#[test]
+fn an_image_of_before_dates_and_orientations_is_still_read() {
+    let golden = golden_file("event.image.imported.v1");
+    let mut older: serde_json::Value = serde_json::from_slice(&golden).unwrap();
+    let object = older["object"].as_object_mut().unwrap();
+    assert!(object.remove("taken_at").is_some() && object.remove("orientation").is_some());
+    let event: Event = decode(&serde_json::to_vec(&older).unwrap()).unwrap();
+    let EventBody::ImageImported { object, .. } = &event.body else {
+        panic!("{event:?}");
+    };
+    assert_eq!((&object.taken_at, object.orientation), (&None, None));
+    let written: serde_json::Value = serde_json::from_slice(&encode(&event).unwrap()).unwrap();
+    assert_eq!(written, older);
 }
 
 #[test]

@@ -1,4 +1,6 @@
-//! What the bytes are: type and dimensions, by their first bytes.
+//! What the bytes are: type, dimensions and what EXIF says, by their first bytes.
+
+use crate::exif::{self, Exif};
 
 /// What the first bytes tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -7,10 +9,12 @@ pub(crate) struct Facts {
     pub(crate) content_type: &'static str,
     /// What the object's key ends in.
     pub(crate) extension: &'static str,
-    /// Pixels, when the header tells.
+    /// Pixels as stored, when the header tells.
     pub(crate) width: Option<u32>,
-    /// Pixels, when the header tells.
+    /// Pixels as stored, when the header tells.
     pub(crate) height: Option<u32>,
+    /// When and how the camera says it was taken.
+    pub(crate) exif: Exif,
 }
 
 /// How much of a body is looked at, at most.
@@ -35,6 +39,7 @@ pub(crate) fn facts(body: &[u8]) -> Option<Facts> {
         extension,
         width: size.and_then(|size| pixels(size.width)),
         height: size.and_then(|size| pixels(size.height)),
+        exif: exif::read(head),
     })
 }
 

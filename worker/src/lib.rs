@@ -7,6 +7,7 @@ mod config;
 mod control;
 mod delete;
 mod download;
+mod exif;
 mod facts;
 mod handle;
 mod held;

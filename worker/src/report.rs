@@ -52,6 +52,8 @@ impl Worker {
                 content_type: stored.facts.content_type.to_owned(),
                 width: stored.facts.width,
                 height: stored.facts.height,
+                taken_at: stored.facts.exif.taken_at,
+                orientation: stored.facts.exif.orientation,
             },
             timings: stored.took.as_ref().map(timings).unwrap_or_default(),
             worker: self.instance.clone(),

@@ -168,6 +168,8 @@ fn imported(id: FileId) -> EventBody {
             content_type: "image/jpeg".to_owned(),
             width: Some(4000),
             height: Some(3000),
+            taken_at: Some("2024-05-01T12:00:00".to_owned()),
+            orientation: Some(1),
         },
         timings: Timings::default(),
         worker: "bench".to_owned(),

@@ -18,7 +18,7 @@ use crate::view::ImageView;
 const CHUNK: usize = 200;
 
 const COLUMNS: &str = "id,name,google_drive_id,size,mime_type,storage_path,storage_provider,created_at,updated_at,\
-                       modified_time,width,height,md5,sha256,bucket,key,path,import_id\r\n";
+                       modified_time,width,height,taken_at,orientation,md5,sha256,bucket,key,path,import_id\r\n";
 
 #[derive(Clone, Copy)]
 enum Format {
@@ -165,6 +165,8 @@ fn csv(out: &mut Vec<u8>, image: &ImageView<'_>) -> anyhow::Result<()> {
         &modified,
         &number(image.width),
         &number(image.height),
+        image.taken_at.unwrap_or_default(),
+        &number(image.orientation.map(u32::from)),
         image.md5,
         image.sha256,
         image.bucket,

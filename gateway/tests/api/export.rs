@@ -88,6 +88,10 @@ async fn csv_survives_hostile_names() {
     assert!(rows.contains("3,\"say \"\"cheese\"\"\",file-3,"), "{rows}");
     assert!(rows.contains("2,\"a,b\",file-2,"), "{rows}");
     assert!(rows.contains("1,\"'=cmd|'/c calc'!A0\",file-1,"), "{rows}");
+    assert!(
+        rows.contains(",640,480,2024-05-01T12:00:00+02:00,6,"),
+        "{rows}"
+    );
     let columns = head.split(',').count();
     let last = rows.lines().last().unwrap();
     assert_eq!(last.split(',').count(), columns, "{last}");

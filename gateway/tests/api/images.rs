@@ -147,6 +147,8 @@ async fn one_image_has_every_field() {
         "modified_time": null,
         "width": 640,
         "height": 480,
+        "taken_at": "2024-05-01T12:00:00+02:00",
+        "orientation": 6,
         "md5": format!("{:032x}", 7),
         "sha256": format!("{:064x}", 7),
         "bucket": "bucket",

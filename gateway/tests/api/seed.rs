@@ -103,6 +103,8 @@ pub(crate) fn object(n: u32) -> Object {
         content_type: "image/jpeg".into(),
         width: Some(640),
         height: Some(480),
+        taken_at: Some("2024-05-01T12:00:00+02:00".into()),
+        orientation: Some(6),
     }
 }
 

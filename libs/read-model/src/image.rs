@@ -30,10 +30,14 @@ pub struct Image {
     pub sha256: String,
     /// [`SourceFile::content_tag`] of the imported version.
     pub content_tag: String,
-    /// Pixels, when the header tells.
+    /// [`Object::width`]: pixels as stored.
     pub width: Option<u32>,
-    /// Pixels, when the header tells.
+    /// [`Object::height`]: pixels as stored.
     pub height: Option<u32>,
+    /// [`Object::taken_at`]: local time, with its offset where known.
+    pub taken_at: Option<String>,
+    /// [`Object::orientation`]: 1 to 8.
+    pub orientation: Option<u8>,
     /// When the file's content last changed in Drive.
     pub modified_time: Option<OffsetDateTime>,
     /// The import that last stored it.
@@ -79,6 +83,8 @@ impl Image {
             content_tag: file.content_tag(),
             width: object.width,
             height: object.height,
+            taken_at: object.taken_at.clone(),
+            orientation: object.orientation,
             modified_time: file.modified_time.map(to_millisecond),
             import_id: import_id.clone(),
             created_at: current.map_or(at, |image| image.created_at),

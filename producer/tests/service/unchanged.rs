@@ -26,6 +26,8 @@ fn imported(task: ImportImage) -> Event {
             content_type: "image/jpeg".into(),
             width: None,
             height: None,
+            taken_at: None,
+            orientation: None,
         },
         file,
         timings: Timings::default(),

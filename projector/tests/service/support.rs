@@ -338,6 +338,8 @@ fn imported(file: SourceFile) -> EventBody {
         content_type: "image/jpeg".into(),
         width: Some(4),
         height: Some(3),
+        taken_at: None,
+        orientation: None,
     };
     EventBody::ImageImported {
         run: 1,

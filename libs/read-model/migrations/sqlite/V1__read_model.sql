@@ -71,6 +71,10 @@ CREATE TABLE images (
     content_tag     TEXT    NOT NULL,
     width           INTEGER,
     height          INTEGER,
+    -- Local time as in EXIF, `2024-05-01T12:00:00`, with `+02:00` behind it where known.
+    taken_at        TEXT,
+    -- 1 to 8, as in EXIF.
+    orientation     INTEGER,
     modified_time   INTEGER,
     import_id       TEXT    NOT NULL,
     created_at      INTEGER NOT NULL,

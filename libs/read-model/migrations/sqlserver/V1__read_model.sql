@@ -70,6 +70,10 @@ CREATE TABLE imagefleet.images (
     content_tag     NVARCHAR(MAX) COLLATE Latin1_General_100_BIN2 NOT NULL,
     width           BIGINT NULL,
     height          BIGINT NULL,
+    -- Local time as in EXIF, `2024-05-01T12:00:00`, with `+02:00` behind it where known.
+    taken_at        NVARCHAR(64) NULL,
+    -- 1 to 8, as in EXIF.
+    orientation     BIGINT NULL,
     modified_time   BIGINT NULL,
     import_id       NVARCHAR(40) COLLATE Latin1_General_100_BIN2 NOT NULL,
     created_at      BIGINT NOT NULL,

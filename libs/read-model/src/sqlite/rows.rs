@@ -33,7 +33,8 @@ macro_rules! item_columns {
 macro_rules! image_columns {
     () => {
         "id, google_drive_id, name, path, size, mime_type, provider, bucket, object_key, md5, \
-         sha256, content_tag, width, height, modified_time, import_id, created_at, updated_at"
+         sha256, content_tag, width, height, taken_at, orientation, modified_time, import_id, \
+         created_at, updated_at"
     };
 }
 pub(super) use {image_columns, import_columns, item_columns};
@@ -127,6 +128,8 @@ pub(super) fn image(row: &Row<'_>) -> Read<ImageRow> {
             content_tag: cells.plain()?,
             width: cells.plain()?,
             height: cells.plain()?,
+            taken_at: cells.plain()?,
+            orientation: cells.plain()?,
             modified_time: cells.optional_time()?,
             import_id: cells.parsed()?,
             created_at: cells.time()?,

@@ -94,8 +94,10 @@ const SAVE_ITEM: &str = "INSERT OR REPLACE INTO import_items
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 const SAVE_IMAGE: &str = "INSERT OR REPLACE INTO images
      (google_drive_id, name, name_search, path, size, mime_type, provider, bucket, object_key, md5,
-      sha256, content_tag, width, height, modified_time, import_id, created_at, updated_at, id)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
+      sha256, content_tag, width, height, taken_at, orientation, modified_time, import_id,
+      created_at, updated_at, id)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+             ?20, ?21)";
 const SAVE_REMOVAL: &str = "INSERT OR REPLACE INTO removals
      (sequence, import_id, file_id, bucket, object_key) VALUES (?1, ?2, ?3, ?4, ?5)";
 const DELETE_REMOVAL: &str = "DELETE FROM removals WHERE object_key = ?1";
@@ -220,6 +222,8 @@ fn save_image(save: &mut Statement<'_>, ImageRow { id, image: row }: &ImageRow) 
         row.content_tag,
         row.width,
         row.height,
+        row.taken_at,
+        row.orientation,
         row.modified_time.map(millis),
         row.import_id.as_str(),
         millis(row.created_at),

@@ -106,6 +106,8 @@ pub(super) fn image(row: &Row) -> Result<ImageRow> {
             content_tag: cells.text()?,
             width: cells.optional_number()?,
             height: cells.optional_number()?,
+            taken_at: cells.optional_text()?,
+            orientation: cells.optional_number()?,
             modified_time: cells.optional_time()?,
             import_id: cells.parsed()?,
             created_at: cells.time()?,

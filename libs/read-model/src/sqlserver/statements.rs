@@ -36,8 +36,8 @@ macro_rules! item_columns {
 macro_rules! image_columns {
     () => {
         "i.id, i.google_drive_id, i.name, i.path, i.size, i.mime_type, i.provider, i.bucket, \
-         i.object_key, i.md5, i.sha256, i.content_tag, i.width, i.height, i.modified_time, \
-         i.import_id, i.created_at, i.updated_at"
+         i.object_key, i.md5, i.sha256, i.content_tag, i.width, i.height, i.taken_at, \
+         i.orientation, i.modified_time, i.import_id, i.created_at, i.updated_at"
     };
 }
 pub(super) use image_columns;
@@ -73,8 +73,8 @@ macro_rules! image_json {
          name_search NVARCHAR(MAX), path NVARCHAR(MAX), size BIGINT, mime_type NVARCHAR(MAX), \
          provider NVARCHAR(64), bucket NVARCHAR(MAX), object_key NVARCHAR(450), \
          md5 NVARCHAR(MAX), sha256 NVARCHAR(MAX), content_tag NVARCHAR(MAX), width BIGINT, \
-         height BIGINT, modified_time BIGINT, import_id NVARCHAR(40), created_at BIGINT, \
-         updated_at BIGINT) AS w"
+         height BIGINT, taken_at NVARCHAR(64), orientation BIGINT, modified_time BIGINT, \
+         import_id NVARCHAR(40), created_at BIGINT, updated_at BIGINT) AS w"
     };
 }
 macro_rules! statistics_json {
@@ -188,7 +188,8 @@ pub(super) const UPDATE_IMAGES: &str = concat!(
     "UPDATE i SET id = w.id, name = w.name, name_search = w.name_search, path = w.path,
        size = w.size, mime_type = w.mime_type, provider = w.provider, bucket = w.bucket,
        object_key = w.object_key, md5 = w.md5, sha256 = w.sha256, content_tag = w.content_tag,
-       width = w.width, height = w.height, modified_time = w.modified_time,
+       width = w.width, height = w.height, taken_at = w.taken_at, orientation = w.orientation,
+       modified_time = w.modified_time,
        import_id = w.import_id, created_at = w.created_at, updated_at = w.updated_at
      FROM imagefleet.images AS i JOIN ",
     image_json!(),
@@ -197,11 +198,12 @@ pub(super) const UPDATE_IMAGES: &str = concat!(
 );
 pub(super) const INSERT_IMAGES: &str = concat!(
     "INSERT INTO imagefleet.images (id, google_drive_id, name, name_search, path, size, mime_type,
-       provider, bucket, object_key, md5, sha256, content_tag, width, height, modified_time,
+       provider, bucket, object_key, md5, sha256, content_tag, width, height, taken_at, orientation,
+       modified_time,
        import_id, created_at, updated_at)
      SELECT w.id, w.google_drive_id, w.name, w.name_search, w.path, w.size, w.mime_type,
-       w.provider, w.bucket, w.object_key, w.md5, w.sha256, w.content_tag, w.width, w.height,
-       w.modified_time, w.import_id, w.created_at, w.updated_at
+       w.provider, w.bucket, w.object_key, w.md5, w.sha256, w.content_tag, w.width, w.height, w.taken_at,
+       w.orientation, w.modified_time, w.import_id, w.created_at, w.updated_at
      FROM ",
     image_json!(),
 );
@@ -358,127 +360,4 @@ pub(super) const ALL_STATISTICS: &str = "SELECT TOP (@P4) i.* FROM imagefleet.[s
      WHERE i.provider > @P1 ORDER BY i.provider";
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use std::io::Write as _;
-    use std::process::{Command, Stdio};
-
-    use super::*;
-    use crate::sqlserver::{connect, images, migrate, pool};
-
-    const ALL: &[&str] = &[
-        BEGIN,
-        COMMIT,
-        MOVE_CHECKPOINT,
-        MAKE_CHECKPOINT,
-        HOLD_CHECKPOINT,
-        CHECKPOINT,
-        LOAD,
-        LOAD_ITEMS,
-        UPDATE_STATISTICS,
-        INSERT_STATISTICS,
-        UPDATE_IMPORTS,
-        INSERT_IMPORTS,
-        UPDATE_ITEMS,
-        INSERT_ITEMS,
-        UPDATE_IMAGES,
-        INSERT_IMAGES,
-        DELETE_IMAGES,
-        DELETE_REMOVALS,
-        INSERT_REMOVALS,
-        FORGET_REMOVALS,
-        IMPORT,
-        CREATED_AT,
-        IMPORTS,
-        IMPORTS_BY_STATUS,
-        ITEMS,
-        FAILED,
-        FAILED_BY_CAUSE,
-        FAILURES,
-        IMAGE,
-        LATEST,
-        BEFORE,
-        UNCHANGED,
-        REMOVALS,
-        STATISTICS,
-        LOCK_MIGRATIONS,
-        SCHEMA_ID,
-        MAKE_HISTORY,
-        VERSIONS,
-        NOTE_MIGRATION,
-        LOCK_REBUILD,
-        ALL_IMPORTS,
-        ALL_ITEMS,
-        ALL_IMAGES,
-        ALL_STATISTICS,
-    ];
-
-    /// Everything that is ever sent, but what `migrate.rs` puts together of a schema's name.
-    fn everything() -> Vec<String> {
-        let mut everything: Vec<String> = ALL.iter().map(|sql| (*sql).to_owned()).collect();
-        everything.extend(DELETE_ALL.map(str::to_owned));
-        everything.extend([connect::SESSION, pool::PING].map(str::to_owned));
-        everything.push(migrate::create_schema(&Schema::default()));
-        everything.extend(images::every_page());
-        let runner = migrate::embedded::migrations::runner();
-        let migrations = runner.get_migrations().iter();
-        everything.extend(migrations.map(|migration| migration.sql().unwrap().to_owned()));
-        everything
-    }
-
-    #[test]
-    fn no_statement_is_left_out() {
-        let constants = include_str!("statements.rs")
-            .matches("pub(super) const ")
-            .count();
-        // DELETE_ALL is an array, and the line above holds the words, too.
-        assert_eq!(ALL.len(), constants - 2);
-        assert_eq!(everything().len(), ALL.len() + 4 + 3 + 8 + 1);
-    }
-
-    #[test]
-    fn another_schema_takes_the_place_of_ours_everywhere() {
-        let other: Schema = "other".parse().unwrap();
-        for statement in everything() {
-            assert_eq!(within(&statement, &Schema::default()), statement);
-            let moved = within(&statement, &other);
-            assert!(!moved.contains("imagefleet."), "{moved}");
-        }
-        assert!(within(LOAD, &other).contains("[other].imports"));
-    }
-
-    /// sqlglot is a reader of T-SQL that was written by others. What it does not know it reads as a
-    /// `Command`.
-    #[test]
-    fn every_statement_is_tsql() {
-        const READ: &str = "import json, sys, sqlglot
-from sqlglot import exp
-for sql in json.load(sys.stdin):
-    try:
-        read = sqlglot.parse(sql, read='tsql')
-        unknown = [c.sql() for s in read if s for c in s.find_all(exp.Command)]
-        if unknown or not any(read):
-            print('not understood:', unknown, sql)
-    except Exception as error:
-        print(error, sql)
-print('done')";
-        let library = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.tools/python");
-        let mut python = Command::new("python3")
-            .args(["-c", READ])
-            .env("PYTHONPATH", library)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("python3 is not installed");
-        let statements = serde_json::to_vec(&everything()).unwrap();
-        python.stdin.take().unwrap().write_all(&statements).unwrap();
-        let output = python.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(
-            said, "done\n",
-            "{complaint}\n(sqlglot is installed by `bin/just tools`)"
-        );
-    }
-}
+mod tests;

@@ -84,6 +84,8 @@ pub fn object(key: &str, size: u64) -> Object {
         content_type: "image/jpeg".to_owned(),
         width: Some(4000),
         height: None,
+        taken_at: Some("2024-05-01T12:00:00".to_owned()),
+        orientation: Some(8),
     }
 }
 

@@ -261,6 +261,7 @@ pub async fn names_and_sizes_of_any_kind_come_back_as_they_were(bed: &Bed) {
         file.modified_time = None;
         let mut object = object(&format!("k{n}"), big << (4 * n));
         object.width = Some(u32::MAX);
+        object.orientation = None;
         imported_as(file, object, 1)
     });
     fold(&model, &import_id("one"), bodies.collect()).await;
@@ -272,6 +273,9 @@ pub async fn names_and_sizes_of_any_kind_come_back_as_they_were(bed: &Bed) {
         assert_eq!(row.image.path, format!("höhe/{name}"));
         assert_eq!(row.image.size, big << (4 * n));
         assert_eq!((row.image.width, row.image.height), (Some(u32::MAX), None));
+        let taken_at = row.image.taken_at.as_deref();
+        assert_eq!(taken_at, Some("2024-05-01T12:00:00"));
+        assert_eq!(row.image.orientation, None);
         assert_eq!(row.image.modified_time, None);
     }
     let bytes = (0..strange.len()).map(|n| big << (4 * n)).sum::<u64>();
