@@ -87,11 +87,7 @@ pub(crate) fn compare(live: Live<'_>, fresh: &Connection, limit: usize) -> Resul
     let mut live = live;
     for table in TABLES {
         let mut fresh = select(fresh, table)?;
-        let columns: Vec<String> = fresh
-            .column_names()
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
+        let columns: Vec<String> = fresh.column_names().map(str::to_owned).collect();
         let fresh = Cursor::on(&mut fresh)?;
         match &mut live {
             Live::Sqlite(live) => {

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt as _};
 
 use super::fault::timed_out;
+use super::statements::CHANGED;
 use crate::settings::{Address, SqlServerConfig, Trust};
 
 /// For the TCP connection, TLS and login together, wherever the server sends us on to.
@@ -47,6 +48,8 @@ pub(super) fn settings(config: &SqlServerConfig, server: &Address, readonly: boo
 }
 
 /// One connection. After an error it must not be used again.
+///
+/// The driver's futures are large (40 kB), hence the boxes.
 pub(super) struct Connection {
     client: tiberius::Client<Compat<TcpStream>>,
     pub(super) made: Instant,
@@ -55,7 +58,7 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) async fn open(settings: &Config) -> Result<Self, Error> {
-        let client = timeout(CONNECT, connect(settings))
+        let client = timeout(CONNECT, Box::pin(connect(settings)))
             .await
             .map_err(|_| timed_out("connecting", CONNECT))??;
         let mut connection = Self {
@@ -70,7 +73,10 @@ impl Connection {
     /// Run statements without parameters, one batch as the server sees it.
     pub(super) async fn batch(&mut self, sql: &str) -> Result<Vec<Vec<Row>>, Error> {
         let client = &mut self.client;
-        within(async move { all(client.simple_query(sql).await?).await }).await
+        within(Box::pin(async move {
+            all(client.simple_query(sql).await?).await
+        }))
+        .await
     }
 
     /// The rows of each SELECT in `sql`.
@@ -80,17 +86,27 @@ impl Connection {
         parameters: &[&dyn ToSql],
     ) -> Result<Vec<Vec<Row>>, Error> {
         let client = &mut self.client;
-        within(async move { all(client.query(sql, parameters).await?).await }).await
+        within(Box::pin(async move {
+            all(client.query(sql, parameters).await?).await
+        }))
+        .await
     }
 
-    /// How many rows the statements of `sql` changed.
+    /// How many rows the last statement of `sql` changed. The server is asked: what it says on its own
+    /// depends on its `NOCOUNT`.
     pub(super) async fn execute(
         &mut self,
         sql: &str,
         parameters: &[&dyn ToSql],
     ) -> Result<u64, Error> {
-        let client = &mut self.client;
-        within(async move { Ok(client.execute(sql, parameters).await?.total()) }).await
+        let answer = self.query(&format!("{sql}{CHANGED}"), parameters).await?;
+        let changed: Option<i64> = match answer.iter().flatten().last() {
+            Some(row) => row.try_get(0)?,
+            None => None,
+        };
+        Ok(changed
+            .and_then(|rows| u64::try_from(rows).ok())
+            .unwrap_or(0))
     }
 }
 
@@ -118,7 +134,12 @@ async fn connect(settings: &Config) -> Result<tiberius::Client<Compat<TcpStream>
     for _ in 0..ROUTES {
         let stream = TcpStream::connect(settings.get_addr()).await?;
         stream.set_nodelay(true)?;
-        match tiberius::Client::connect(settings.clone(), stream.compat_write()).await {
+        match Box::pin(tiberius::Client::connect(
+            settings.clone(),
+            stream.compat_write(),
+        ))
+        .await
+        {
             Err(Error::Routing { host, port }) => {
                 settings.host(host);
                 settings.port(port);

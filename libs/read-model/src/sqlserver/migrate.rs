@@ -78,12 +78,7 @@ impl SqlServer {
     async fn make_schema(&self, connection: &mut Connection) -> Result<(), Fault> {
         let schema = self.shared.schema.as_str();
         let found = connection.query(SCHEMA_ID, &[&schema]).await?;
-        let row = found.first().and_then(|rows| rows.first());
-        let id: Option<i32> = match row {
-            Some(row) => row.try_get(0)?,
-            None => None,
-        };
-        if id.is_none() {
+        if found.iter().flatten().next().is_none() {
             let create = create_schema(&self.shared.schema);
             connection.batch(&create).await?;
         }

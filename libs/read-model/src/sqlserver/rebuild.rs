@@ -160,7 +160,7 @@ impl Held {
 fn read(path: &Path, table: &str, batches: &mpsc::Sender<(String, u64)>) -> Result<()> {
     let sql = open_reader(path)?;
     let mut all = sql.prepare(&format!("SELECT * FROM {table}"))?;
-    let columns: Vec<String> = all.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = all.column_names().map(str::to_owned).collect();
     let mut rows = all.query([])?;
     let mut batch: Vec<Map<String, Value>> = Vec::new();
     loop {

@@ -87,14 +87,15 @@ macro_rules! statistics_json {
 
 pub(super) const BEGIN: &str = "BEGIN TRANSACTION";
 pub(super) const COMMIT: &str = "COMMIT TRANSACTION";
+/// Behind a statement: how many rows it changed.
+pub(super) const CHANGED: &str = "; SELECT CAST(@@ROWCOUNT AS BIGINT) AS changed";
 
 // The fence.
 
 pub(super) const MOVE_CHECKPOINT: &str =
     "UPDATE imagefleet.checkpoints SET seq = @P3 WHERE name = @P1 AND seq = @P2";
-pub(super) const MAKE_CHECKPOINT: &str = "INSERT INTO imagefleet.checkpoints (name, seq)
-     SELECT @P1, @P2
-     WHERE NOT EXISTS (SELECT 1 FROM imagefleet.checkpoints AS c WHERE c.name = @P1)";
+pub(super) const MAKE_CHECKPOINT: &str =
+    "INSERT INTO imagefleet.checkpoints (name, seq) VALUES (@P1, @P2)";
 /// Changes nothing, but nobody else moves it until the transaction ends.
 pub(super) const HOLD_CHECKPOINT: &str =
     "UPDATE imagefleet.checkpoints SET seq = seq WHERE name = @P1";
@@ -320,7 +321,7 @@ pub(super) const LOCK_MIGRATIONS: &str = "DECLARE @locked INT;
      EXEC @locked = sp_getapplock @Resource = @P1, @LockMode = N'Exclusive',
        @LockOwner = N'Transaction', @LockTimeout = @P2;
      SELECT @locked AS locked";
-pub(super) const SCHEMA_ID: &str = "SELECT SCHEMA_ID(@P1) AS found";
+pub(super) const SCHEMA_ID: &str = "SELECT 1 AS found WHERE SCHEMA_ID(@P1) IS NOT NULL";
 pub(super) const MAKE_HISTORY: &str = "IF OBJECT_ID(N'imagefleet.refinery_schema_history') IS NULL
      CREATE TABLE imagefleet.refinery_schema_history (
        version INT NOT NULL PRIMARY KEY,

@@ -16,9 +16,9 @@ use super::json::{
 };
 use super::rows::{image, import, item_of_import, statistics};
 use super::statements::{
-    BEGIN, COMMIT, DELETE_IMAGES, DELETE_REMOVALS, INSERT_IMAGES, INSERT_IMPORTS, INSERT_ITEMS,
-    INSERT_REMOVALS, INSERT_STATISTICS, LOAD, LOAD_ITEMS, MAKE_CHECKPOINT, MOVE_CHECKPOINT,
-    UPDATE_IMAGES, UPDATE_IMPORTS, UPDATE_ITEMS, UPDATE_STATISTICS,
+    BEGIN, CHECKPOINT, COMMIT, DELETE_IMAGES, DELETE_REMOVALS, INSERT_IMAGES, INSERT_IMPORTS,
+    INSERT_ITEMS, INSERT_REMOVALS, INSERT_STATISTICS, LOAD, LOAD_ITEMS, MAKE_CHECKPOINT,
+    MOVE_CHECKPOINT, UPDATE_IMAGES, UPDATE_IMPORTS, UPDATE_ITEMS, UPDATE_STATISTICS,
 };
 use super::text::kept;
 use crate::fold::{State, number};
@@ -69,10 +69,15 @@ impl SqlServer {
             .execute(&self.sql(MOVE_CHECKPOINT), &parameters)
             .await?;
         if moved == 0 && batch.expected == 0 {
-            let parameters: [&dyn ToSql; 2] = [&batch.name, &to];
-            moved = connection
-                .execute(&self.sql(MAKE_CHECKPOINT), &parameters)
+            let found = connection
+                .query(&self.sql(CHECKPOINT), &[&batch.name])
                 .await?;
+            if found.iter().flatten().next().is_none() {
+                let parameters: [&dyn ToSql; 2] = [&batch.name, &to];
+                moved = connection
+                    .execute(&self.sql(MAKE_CHECKPOINT), &parameters)
+                    .await?;
+            }
         }
         if moved == 0 {
             return Err(Fault::Final(ReadModelError::Fenced {
