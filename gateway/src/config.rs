@@ -1,11 +1,11 @@
 //! Settings, read once and checked together.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use http::HeaderValue;
 use jetstream::NatsConfig;
+use read_model::ReadModelConfig;
 use runtime::{ConfigError, Env};
 use secrecy::SecretString;
 use storage::StoreConfig;
@@ -26,8 +26,8 @@ pub struct Config {
     pub api_keys: Vec<SecretString>,
     /// `ALLOW_ANONYMOUS`: serve other machines without keys.
     pub allow_anonymous: bool,
-    /// The read model's SQLite file.
-    pub database_path: PathBuf,
+    /// The read model.
+    pub read_model: ReadModelConfig,
     /// Where the objects are.
     pub store: StoreConfig,
     /// Where requests go.
@@ -93,7 +93,7 @@ impl Config {
         env: &Env,
         nats: NatsConfig,
         store: StoreConfig,
-        database_path: PathBuf,
+        read_model: ReadModelConfig,
     ) -> Result<Self, ConfigError> {
         let host = match env.get("HOST") {
             Some("localhost") => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -114,8 +114,8 @@ impl Config {
                 .map(SecretString::from)
                 .collect(),
             allow_anonymous: env.flag("ALLOW_ANONYMOUS")?,
-            database_path,
             delivery: delivery(env, &store)?,
+            read_model,
             store,
             nats,
             limits: Limits::default(),

@@ -74,7 +74,7 @@ impl Gateway {
         let limits = config.limits;
         let mut background = JoinSet::new();
         let reads = Reads::start(
-            ReadModel::open_sqlite_read_only(&config.database_path),
+            ReadModel::open_read_only(&config.read_model),
             limits.request,
             health.clone(),
             &mut background,

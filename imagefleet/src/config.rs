@@ -73,7 +73,20 @@ const SETTINGS: &[(&str, &[Setting])] = &[
     ),
     (
         "Database",
-        &[setting("DATABASE_PATH", "./data/imagefleet.db")],
+        &[
+            setting("DATABASE_PATH", "./data/imagefleet.db"),
+            setting("DB_SERVER", ""),
+            setting("DB_PORT", "1433"),
+            setting("DB_NAME", ""),
+            setting("DB_SCHEMA", "imagefleet"),
+            setting("DB_USER", ""),
+            secret("DB_PASSWORD"),
+            setting("DB_READ_SERVER", ""),
+            setting("DB_CA_FILE", ""),
+            setting("DB_TRUST_SERVER_CERTIFICATE", "false"),
+            setting("DB_POOL_SIZE", "20"),
+            setting("DB_POOL_OVERFLOW", "40"),
+        ],
     ),
     (
         "NATS",

@@ -12,7 +12,7 @@ use console::style;
 use contracts::streams;
 use jetstream::topology::{self, TopologyConfig};
 use jetstream::{ConnectError, NatsConfig};
-use read_model::{ReadModel, ReadModelError};
+use read_model::{ReadModel, ReadModelConfig, ReadModelError};
 use runtime::{ConfigError, Env};
 use serde::{Deserialize, Serialize};
 use storage::{Store, StoreConfig};
@@ -210,7 +210,21 @@ async fn store(env: &Env) -> anyhow::Result<String> {
 }
 
 async fn database(env: &Env) -> anyhow::Result<String> {
-    let path = Path::new(env.get("DATABASE_PATH").unwrap_or("./data/imagefleet.db")).to_owned();
+    let config = ReadModelConfig::from_env(env)?;
+    let path = match &config {
+        ReadModelConfig::Sqlite(path) => path,
+        ReadModelConfig::SqlServer(server) => {
+            let found = database_server(&config.primary()).await?;
+            let Some(replica) = &server.read_server else {
+                return Ok(format!("{config} {found}"));
+            };
+            let replica = &replica.host;
+            let read = database_server(&config)
+                .await
+                .with_context(|| format!("the replica {replica} (DB_READ_SERVER)"))?;
+            return Ok(format!("{config} {found}; its replica {replica} {read}"));
+        }
+    };
     let file = path.display();
     // SQLite writes beside the file, too. The projector makes folders that are not there yet.
     let folder = path
@@ -227,12 +241,12 @@ async fn database(env: &Env) -> anyhow::Result<String> {
     if path.exists() {
         std::fs::OpenOptions::new()
             .append(true)
-            .open(&path)
+            .open(path)
             .with_context(|| {
                 format!("{file} cannot be written; change its owner or set DATABASE_PATH")
             })?;
     }
-    match ReadModel::open_sqlite_read_only(&path).statistics().await {
+    match ReadModel::open_read_only(&config).statistics().await {
         Ok(statistics) => {
             let images: u64 = statistics.iter().map(|provider| provider.images).sum();
             Ok(format!("{file} holds {images} images and can be written"))
@@ -243,6 +257,20 @@ async fn database(env: &Env) -> anyhow::Result<String> {
         Err(ReadModelError::Unavailable(_)) if !path.exists() => Ok(format!(
             "{file} can be made; the projector makes it when it starts"
         )),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Log in to SQL Server and read.
+async fn database_server(config: &ReadModelConfig) -> anyhow::Result<String> {
+    match ReadModel::open_read_only(config).statistics().await {
+        Ok(statistics) => {
+            let images: u64 = statistics.iter().map(|provider| provider.images).sum();
+            Ok(format!("holds {images} images"))
+        }
+        Err(ReadModelError::NotReady) => {
+            Ok("can be logged in to; the projector makes the tables when it starts".to_owned())
+        }
         Err(error) => Err(error.into()),
     }
 }

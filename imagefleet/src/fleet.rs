@@ -3,7 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,7 +11,7 @@ use gateway::Gateway;
 use jetstream::topology::{self, TopologyConfig};
 use jetstream::{NatsConfig, User, connect_when_up};
 use prometheus::Registry;
-use read_model::ReadModel;
+use read_model::{ReadModel, ReadModelConfig};
 use runtime::{ConfigError, Env, Health, Service};
 use storage::StoreConfig;
 use tokio::task::JoinSet;
@@ -160,7 +160,7 @@ pub(crate) fn gateway_config(env: &Env) -> Result<gateway::Config, ConfigError> 
         env,
         NatsConfig::from_env(env, "imagefleet-gateway")?,
         StoreConfig::from_env(env)?,
-        PathBuf::from(env.get("DATABASE_PATH").unwrap_or("./data/imagefleet.db")),
+        ReadModelConfig::from_env(env)?,
     )
 }
 
@@ -203,7 +203,7 @@ async fn start_roles(
         health_listen: None,
         ..projector::Config::from_env(&login(User::Projector))?
     };
-    drop(ReadModel::open_sqlite(&projector.database_path).await?);
+    drop(ReadModel::open(&projector.read_model).await?);
     let registry: Registry = service.registry.clone();
     let config = gateway_config(&login(User::Gateway))?;
     let gateway = Gateway::bind(config, registry, service.health.clone())

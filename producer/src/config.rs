@@ -1,11 +1,11 @@
 //! Settings.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use drive::DriveConfig;
 use jetstream::NatsConfig;
+use read_model::ReadModelConfig;
 use runtime::{ConfigError, Env};
 
 /// Settings of a producer.
@@ -17,8 +17,8 @@ pub struct Config {
     pub drive: DriveConfig,
     /// `DRIVE_QUOTA_UNITS_PER_MINUTE` of the whole fleet; `None` is no limit.
     pub quota: Option<u32>,
-    /// `DATABASE_PATH`: the read model, read for `skip_unchanged`.
-    pub database_path: PathBuf,
+    /// The read model, read for `skip_unchanged`.
+    pub read_model: ReadModelConfig,
     /// `PRODUCER_CONCURRENCY`: imports listed at once; default 64.
     pub concurrency: usize,
     /// `PRODUCER_WINDOW`: tasks of one import that may be outstanding at most; default 5,000.
@@ -43,9 +43,7 @@ impl Config {
             nats: NatsConfig::from_env(env, "imagefleet-producer")?,
             quota: drive::quota_from_env(env, &drive)?,
             drive,
-            database_path: PathBuf::from(
-                env.get("DATABASE_PATH").unwrap_or("./data/imagefleet.db"),
-            ),
+            read_model: ReadModelConfig::from_env(env)?,
             concurrency: env.parse_or("PRODUCER_CONCURRENCY", 64)?,
             window: env.parse_or("PRODUCER_WINDOW", 5_000)?,
             queue: 64,

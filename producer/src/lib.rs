@@ -64,7 +64,7 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
     }
     let producer = Arc::new(Producer {
         drive: Drive::new(config.drive)?,
-        read_model: ReadModel::open_sqlite_read_only(&config.database_path),
+        read_model: ReadModel::open_read_only(&config.read_model),
         quota: Quota::new(config.quota),
         activity: Activity::default(),
         calls: Mutex::default(),

@@ -1,9 +1,9 @@
 //! Settings.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use jetstream::NatsConfig;
+use read_model::ReadModelConfig;
 use runtime::{ConfigError, Env};
 
 /// Settings of a projector.
@@ -11,8 +11,8 @@ use runtime::{ConfigError, Env};
 pub struct Config {
     /// How to reach NATS.
     pub nats: NatsConfig,
-    /// `DATABASE_PATH`: the `SQLite` file; default `./data/imagefleet.db`.
-    pub database_path: PathBuf,
+    /// The read model.
+    pub read_model: ReadModelConfig,
     /// `PROJECTOR_HEALTH_ADDR` for `/livez`, `/readyz`, `/metrics`; default `127.0.0.1:5002`.
     pub health_listen: Option<SocketAddr>,
 }
@@ -25,9 +25,7 @@ impl Config {
     pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
         Ok(Self {
             nats: NatsConfig::from_env(env, "imagefleet-projector")?,
-            database_path: PathBuf::from(
-                env.get("DATABASE_PATH").unwrap_or("./data/imagefleet.db"),
-            ),
+            read_model: ReadModelConfig::from_env(env)?,
             health_listen: Some(env.parse_or(
                 "PROJECTOR_HEALTH_ADDR",
                 SocketAddr::from(([127, 0, 0, 1], 5002)),

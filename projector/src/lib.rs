@@ -120,7 +120,7 @@ impl Projector {
     async fn open(&self, config: &Config) -> anyhow::Result<Option<ReadModel>> {
         let mut pause = Reconnect::default();
         loop {
-            match ReadModel::open_sqlite(&config.database_path).await {
+            match ReadModel::open(&config.read_model).await {
                 Ok(read_model) => {
                     self.health.ready("sql");
                     return Ok(Some(read_model));
@@ -259,8 +259,8 @@ async fn check_stream(nats: &Nats, at: u64) -> Result<(), Stopped> {
     if state.last_sequence < at {
         return Err(Stopped::Mismatch(anyhow::anyhow!(
             "the tables hold events up to {at}, but the EVENTS stream ends at {}: they belong to \
-             different deployments, or the stream was restored from an older backup. Point \
-             DATABASE_PATH at an empty database to fold the stream from its beginning",
+             different deployments, or the stream was restored from an older backup. Name an empty \
+             database (DATABASE_PATH, or DB_NAME or DB_SCHEMA) to fold the stream from its beginning",
             state.last_sequence
         )));
     }

@@ -52,17 +52,14 @@ pub struct Rebuilt {
 /// When there are no tables, when events have expired, when tables and stream do not belong
 /// together, or when NATS or the database stays away. The live tables are as they were then.
 pub async fn rebuild(config: &Config, options: Options) -> anyhow::Result<Rebuilt> {
-    let live = ReadModel::open_sqlite_read_only(&config.database_path);
-    let to = checkpoint(&live).await.with_context(|| {
-        format!(
-            "there is nothing to rebuild at {}",
-            config.database_path.display()
-        )
-    })?;
+    let live = ReadModel::open_read_only(&config.read_model.primary());
+    let to = checkpoint(&live)
+        .await
+        .with_context(|| format!("there is nothing to rebuild at {}", config.read_model))?;
     let nats = jetstream::connect(&config.nats).await?;
     check_stream(&nats, to, options.allow_expired).await?;
 
-    let rebuild = Rebuild::begin(&config.database_path).await?;
+    let rebuild = Rebuild::begin(&config.read_model).await?;
     let mut folding = Folding::new(&nats, rebuild.fresh().clone());
     folding.follow(&live).await?;
     let comparison = if options.check {

@@ -7,6 +7,7 @@
 
 mod fleet;
 mod floor;
+mod fold;
 mod measure;
 mod memory;
 mod quota;
@@ -52,6 +53,9 @@ enum Part {
     Quota(quota::Quota),
     /// How much memory each role needs for 200,000 images, and for one of 300 MB.
     Memory(memory::Memory),
+    /// How many events a second are folded into SQLite, and into the SQL Server that
+    /// TEST_SQLSERVER_URL names.
+    Fold(fold::Fold),
     /// The floor alone, as a process of its own (used by the benchmark itself).
     #[command(hide = true)]
     Floor {
@@ -146,6 +150,7 @@ async fn main() -> anyhow::Result<()> {
         Some(Part::Floor { folder }) => return floor::run(&folder).await,
         Some(Part::Quota(args)) => return quota::run(args).await,
         Some(Part::Memory(args)) => return memory::run(args).await,
+        Some(Part::Fold(args)) => return fold::run(args).await,
         None => {}
     }
     let mut results = report::Results::new(args.images, args.bytes, args.workers);

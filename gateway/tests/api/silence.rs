@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use read_model::ReadModel;
+use read_model::{ReadModel, ReadModelConfig};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
@@ -157,7 +157,7 @@ async fn a_locked_database_holds_nobody_up() {
         other.pragma_update(None, "journal_mode", "DELETE").ok()
     })
     .await;
-    let gateway = start_with(|config| config.database_path = path).await;
+    let gateway = start_with(|config| config.read_model = ReadModelConfig::sqlite(path)).await;
     assert_eq!(gateway.json("/api/imports").await["total"], 0);
 
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
@@ -197,7 +197,7 @@ async fn a_database_file_may_vanish_and_return() {
     std::fs::create_dir(&here).unwrap();
     drop(ReadModel::open_sqlite(&here.join("db")).await.unwrap());
     let path = here.join("db");
-    let gateway = start_with(|config| config.database_path = path).await;
+    let gateway = start_with(|config| config.read_model = ReadModelConfig::sqlite(path)).await;
     assert_eq!(gateway.json("/api/imports").await["total"], 0);
 
     std::fs::rename(&here, &away).unwrap();

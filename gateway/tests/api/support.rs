@@ -8,7 +8,7 @@ use contracts::{Event, streams};
 use gateway::{Config, Gateway, Limits};
 use jetstream::{Nats, NatsConfig};
 use prometheus::Registry;
-use read_model::ReadModel;
+use read_model::{ReadModel, ReadModelConfig};
 use reqwest::{Client, RequestBuilder, Response};
 use runtime::Health;
 use serde_json::Value;
@@ -67,7 +67,7 @@ pub(crate) async fn start_against(nats: NatsConfig, change: impl FnOnce(&mut Con
         cors_origins: Vec::new(),
         api_keys: Vec::new(),
         allow_anonymous: false,
-        database_path: dir.path().join("read-model.db"),
+        read_model: ReadModelConfig::sqlite(dir.path().join("read-model.db")),
         store: store_config.clone(),
         delivery: gateway::Delivery::Stream,
         nats,

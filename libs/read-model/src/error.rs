@@ -32,6 +32,15 @@ pub enum ReadModelError {
     /// A fold was asked of a handle that was opened for reading only: a defect of the caller.
     #[error("this handle of the read model only reads")]
     ReadOnly,
+    /// SQL Server does not let us in, or not do what we must. Somebody has to change something; ask
+    /// again, it may have been done.
+    #[error("{problem}: {source}")]
+    Refused {
+        /// What is wrong and what to do about it.
+        problem: Refusal,
+        /// What the server said.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// The database is busy or away, or its disk is full. Ask again later; nothing was changed.
     #[error("the read model is unavailable: {0}")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
@@ -40,11 +49,48 @@ pub enum ReadModelError {
     Corrupt(#[source] Box<dyn Error + Send + Sync>),
 }
 
+/// Why SQL Server does not serve us. Each text says what to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Errors 18452, 18456, 18470, 18486 to 18488.
+    #[error("SQL Server refuses the login; check DB_USER and DB_PASSWORD")]
+    Login,
+    /// Errors 911, 916, 4060, 4063, 4064.
+    #[error(
+        "SQL Server does not open the database; check DB_NAME, and that DB_USER is a user of it"
+    )]
+    Database,
+    /// Errors 229, 230, 262, 297, 300, 371, 2760, 3704, 15151.
+    #[error(
+        "the database user lacks a permission; the projector owns the schema, producer and gateway \
+         need SELECT on it (README, \"SQL Server and Azure SQL\")"
+    )]
+    Permission,
+    /// Errors 40532, 40615, 40914, 47073.
+    #[error("the server's firewall refuses this address; allow it in the server's firewall rules")]
+    Firewall,
+    /// The TLS handshake failed.
+    #[error(
+        "the server's certificate is not trusted; name its authority in DB_CA_FILE, or in \
+         development set DB_TRUST_SERVER_CERTIFICATE=true"
+    )]
+    Certificate,
+    /// A replica that refuses to be read (errors 976, 978, 979), or a connection that may only read
+    /// and was asked to write (3906).
+    #[error(
+        "this replica cannot be read, or the database is read-only; check DB_READ_SERVER and DB_SERVER"
+    )]
+    Replica,
+}
+
 impl ReadModelError {
     /// Whether waiting helps: work should wait and ask again, and count no failure.
     #[must_use]
     pub fn is_outage(&self) -> bool {
-        matches!(self, Self::NotReady | Self::Unavailable(_))
+        matches!(
+            self,
+            Self::NotReady | Self::Refused { .. } | Self::Unavailable(_)
+        )
     }
 }
 

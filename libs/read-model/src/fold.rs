@@ -1,13 +1,15 @@
 //! The fold: from events to rows. Pure and total; a store loads the rows that a batch touches, folds
 //! the batch here, and writes back what changed.
 
+use std::collections::HashMap;
+
 use contracts::{Event, EventBody, FileId, ImportId, Object, SourceFile};
 use time::{OffsetDateTime, UtcOffset};
 
 use crate::image::{Image, ImageRow};
 use crate::import::ImportRow;
 use crate::item::{Item, fold_item, redrive_item};
-use crate::query::ProviderStatistics;
+use crate::query::{Folded, ProviderStatistics};
 use crate::removal::Removal;
 use crate::table::Table;
 
@@ -76,6 +78,26 @@ impl State {
     /// Every replaced object that is not known to be gone, in no order.
     pub fn removals(&self) -> impl Iterator<Item = &Removal> {
         self.removals.rows().map(|(_, removal)| removal)
+    }
+
+    /// Fold a batch, with the sequences of its events.
+    pub(crate) fn apply_all(&mut self, events: &[&(u64, Event)]) -> Folded {
+        let finished_before: HashMap<_, _> = self
+            .imports()
+            .map(|import| (import.id.clone(), import.finished_at))
+            .collect();
+        for (sequence, event) in events {
+            self.apply(*sequence, event);
+        }
+        let newly_finished = |import: &&ImportRow| {
+            import.status.is_final()
+                && finished_before.get(&import.id).copied().flatten() != import.finished_at
+        };
+        Folded {
+            events: events.len() as u64,
+            finished: self.imports().filter(newly_finished).cloned().collect(),
+            removals: self.removals().count() as u64,
+        }
     }
 
     fn touch(&mut self, id: &ImportId, at: OffsetDateTime) {

@@ -3,22 +3,29 @@
 //! [`fold::State`] turns events into rows and does no I/O. [`ReadModel`] keeps those rows in a
 //! database: one projector folds batches of events into it, any number of readers ask it.
 
+mod ado;
+mod compare;
 mod error;
 pub mod fold;
 mod image;
 mod import;
 mod item;
 mod query;
+mod rebuild;
 mod removal;
+mod settings;
 mod sqlite;
+mod sqlserver;
 mod table;
+mod touched;
 
 use std::collections::HashSet;
 use std::path::Path;
 
 use contracts::{Cause, Event, FileId, ImportId};
 
-pub use error::ReadModelError;
+pub use compare::{Comparison, Difference, DifferenceKind};
+pub use error::{ReadModelError, Refusal};
 pub use image::{Image, ImageRow};
 pub use import::{ImportRow, ImportStatus};
 pub use item::{Item, ItemState, Reason, fold_item, redrive_item};
@@ -26,8 +33,11 @@ pub use query::{
     FailedItem, FailureGroup, FailureSample, Folded, ImagesQuery, ImportsQuery, MAX_PER_PAGE,
     MAX_SEARCH_CHARS, Paged, ProviderStatistics,
 };
+pub use rebuild::{Held, Look, Rebuild};
 pub use removal::Removal;
-pub use sqlite::{Comparison, Difference, DifferenceKind, Held, Look, Rebuild, Sqlite};
+pub use settings::{Address, BadSchema, ReadModelConfig, Schema, SqlServerConfig, Trust};
+pub use sqlite::Sqlite;
+pub use sqlserver::SqlServer;
 
 /// What every operation of the read model may fail with.
 pub type Result<T, E = ReadModelError> = std::result::Result<T, E>;
@@ -44,11 +54,36 @@ pub const CHECKPOINT: &str = "read-model";
 pub enum ReadModel {
     /// In one `SQLite` file.
     Sqlite(Sqlite),
+    /// In SQL Server or Azure SQL.
+    SqlServer(SqlServer),
 }
 
 impl ReadModel {
-    /// Open the file for folding: makes it and its folder if need be and brings its tables up to
-    /// date. Several processes may do so at once.
+    /// Open the database for folding: makes the tables, or brings them up to date. Several processes
+    /// may do so at once.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Newer`] if a newer release made the tables.
+    pub async fn open(config: &ReadModelConfig) -> Result<Self> {
+        match config {
+            ReadModelConfig::Sqlite(path) => Self::open_sqlite(path).await,
+            ReadModelConfig::SqlServer(config) => {
+                SqlServer::open(config).await.map(Self::SqlServer)
+            }
+        }
+    }
+
+    /// A handle that only reads, from the replica if there is one. Nothing is waited for, and the
+    /// database need not be there yet.
+    #[must_use]
+    pub fn open_read_only(config: &ReadModelConfig) -> Self {
+        match config {
+            ReadModelConfig::Sqlite(path) => Self::open_sqlite_read_only(path),
+            ReadModelConfig::SqlServer(config) => Self::SqlServer(SqlServer::read_only(config)),
+        }
+    }
+
+    /// [`Self::open`] for a file, which is made with its folder if need be.
     ///
     /// # Errors
     /// [`ReadModelError::Newer`] if a newer release made the tables.
@@ -56,7 +91,7 @@ impl ReadModel {
         Sqlite::open(path).await.map(Self::Sqlite)
     }
 
-    /// A handle that only reads. Nothing is opened yet, and the file need not exist.
+    /// [`Self::open_read_only`] for a file.
     #[must_use]
     pub fn open_sqlite_read_only(path: &Path) -> Self {
         Self::Sqlite(Sqlite::read_only(path))
@@ -69,6 +104,7 @@ impl ReadModel {
     pub async fn checkpoint(&self, name: &str) -> Result<u64> {
         match self {
             Self::Sqlite(store) => store.checkpoint(name).await,
+            Self::SqlServer(store) => store.checkpoint(name).await,
         }
     }
 
@@ -90,6 +126,7 @@ impl ReadModel {
     ) -> Result<Folded> {
         match self {
             Self::Sqlite(store) => store.fold(name, expected, events, new_checkpoint).await,
+            Self::SqlServer(store) => store.fold(name, expected, events, new_checkpoint).await,
         }
     }
 
@@ -100,6 +137,7 @@ impl ReadModel {
     pub async fn import(&self, id: &ImportId) -> Result<Option<ImportRow>> {
         match self {
             Self::Sqlite(store) => store.import(id).await,
+            Self::SqlServer(store) => store.import(id).await,
         }
     }
 
@@ -110,6 +148,7 @@ impl ReadModel {
     pub async fn imports(&self, query: ImportsQuery) -> Result<Paged<ImportRow>> {
         match self {
             Self::Sqlite(store) => store.imports(query).await,
+            Self::SqlServer(store) => store.imports(query).await,
         }
     }
 
@@ -120,6 +159,7 @@ impl ReadModel {
     pub async fn latest_images(&self, import: &ImportId, limit: u32) -> Result<Vec<ImageRow>> {
         match self {
             Self::Sqlite(store) => store.latest_images(import, limit).await,
+            Self::SqlServer(store) => store.latest_images(import, limit).await,
         }
     }
 
@@ -130,6 +170,7 @@ impl ReadModel {
     pub async fn images(&self, query: ImagesQuery) -> Result<Paged<ImageRow>> {
         match self {
             Self::Sqlite(store) => store.images(query).await,
+            Self::SqlServer(store) => store.images(query).await,
         }
     }
 
@@ -140,6 +181,7 @@ impl ReadModel {
     pub async fn image(&self, id: i64) -> Result<Option<ImageRow>> {
         match self {
             Self::Sqlite(store) => store.image(id).await,
+            Self::SqlServer(store) => store.image(id).await,
         }
     }
 
@@ -150,6 +192,7 @@ impl ReadModel {
     pub async fn removals(&self, limit: u32) -> Result<Vec<Removal>> {
         match self {
             Self::Sqlite(store) => store.removals(limit).await,
+            Self::SqlServer(store) => store.removals(limit).await,
         }
     }
 
@@ -160,6 +203,7 @@ impl ReadModel {
     pub async fn forget_removals(&self, sequences: Vec<u64>) -> Result<()> {
         match self {
             Self::Sqlite(store) => store.forget_removals(sequences).await,
+            Self::SqlServer(store) => store.forget_removals(sequences).await,
         }
     }
 
@@ -181,6 +225,7 @@ impl ReadModel {
     pub async fn statistics(&self) -> Result<Vec<ProviderStatistics>> {
         match self {
             Self::Sqlite(store) => store.statistics().await,
+            Self::SqlServer(store) => store.statistics().await,
         }
     }
 
@@ -191,6 +236,7 @@ impl ReadModel {
     pub async fn failures(&self, import: &ImportId) -> Result<Vec<FailureGroup>> {
         match self {
             Self::Sqlite(store) => store.failures(import).await,
+            Self::SqlServer(store) => store.failures(import).await,
         }
     }
 
@@ -207,6 +253,7 @@ impl ReadModel {
     ) -> Result<Vec<FailedItem>> {
         match self {
             Self::Sqlite(store) => store.failed_items(import, cause, after, limit).await,
+            Self::SqlServer(store) => store.failed_items(import, cause, after, limit).await,
         }
     }
 
@@ -222,6 +269,7 @@ impl ReadModel {
     ) -> Result<Vec<Item>> {
         match self {
             Self::Sqlite(store) => store.items(import, after, limit).await,
+            Self::SqlServer(store) => store.items(import, after, limit).await,
         }
     }
 
@@ -233,6 +281,7 @@ impl ReadModel {
     pub async fn imported_unchanged(&self, files: &[(FileId, String)]) -> Result<HashSet<FileId>> {
         match self {
             Self::Sqlite(store) => store.imported_unchanged(files).await,
+            Self::SqlServer(store) => store.imported_unchanged(files).await,
         }
     }
 }
@@ -257,6 +306,7 @@ impl AllImages {
         }
         let batch = match &self.model {
             ReadModel::Sqlite(store) => store.images_before(self.older_than).await?,
+            ReadModel::SqlServer(store) => store.images_before(self.older_than).await?,
         };
         self.ready = batch.into_iter();
         let row = self.ready.next();

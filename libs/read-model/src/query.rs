@@ -9,6 +9,10 @@ use crate::import::ImportStatus;
 pub const MAX_PER_PAGE: u32 = 1000;
 /// Characters of a search that are compared; the rest is ignored.
 pub const MAX_SEARCH_CHARS: usize = 256;
+/// Samples of each cause in [`FailureGroup`].
+pub(crate) const SAMPLES: u32 = 5;
+/// Rows read at a time when all are read.
+pub(crate) const EXPORT_BATCH: u32 = 500;
 
 /// Which images to list, the newest first.
 #[derive(Debug, Clone, PartialEq, Eq)]

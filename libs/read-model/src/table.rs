@@ -6,6 +6,7 @@ use std::hash::Hash;
 #[derive(Debug)]
 pub(crate) struct Table<K, V> {
     rows: HashMap<K, V>,
+    stored: HashSet<K>,
     changed: HashSet<K>,
     order: Vec<K>,
 }
@@ -14,6 +15,7 @@ impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
         Self {
             rows: HashMap::new(),
+            stored: HashSet::new(),
             changed: HashSet::new(),
             order: Vec::new(),
         }
@@ -23,7 +25,13 @@ impl<K, V> Default for Table<K, V> {
 impl<K: Eq + Hash + Clone, V> Table<K, V> {
     /// Put a row as it is stored: no change.
     pub(crate) fn load(&mut self, key: K, row: V) {
+        self.stored.insert(key.clone());
         self.rows.insert(key, row);
+    }
+
+    /// Whether the row was loaded, so that the store holds one to update.
+    pub(crate) fn is_stored(&self, key: &K) -> bool {
+        self.stored.contains(key)
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<&V> {

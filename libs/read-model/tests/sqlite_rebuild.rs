@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use common::{
     PROJECTOR, dump, file_in, fold, import_id, imported, imported_as, model, object, source,
 };
-use read_model::{ReadModel, ReadModelError, Rebuild};
+use read_model::{ReadModel, ReadModelConfig, ReadModelError, Rebuild};
 
 /// Names the live file that a child process of these tests holds.
 const FILE: &str = "READ_MODEL_TEST_REBUILD";
@@ -22,70 +22,16 @@ async fn fold_three(model: &ReadModel) {
     fold(model, &import_id("one"), bodies).await;
 }
 
+fn at(path: &Path) -> ReadModelConfig {
+    ReadModelConfig::sqlite(path)
+}
+
 fn fresh_files(live: &Path) -> Vec<PathBuf> {
     ["", "-wal", "-shm", ".migrate.lock"]
         .map(|companion| PathBuf::from(format!("{}.rebuild{companion}", live.display())))
         .into_iter()
         .filter(|path| path.exists())
         .collect()
-}
-
-#[tokio::test]
-async fn fresh_tables_take_the_place_of_live_ones_at_the_same_checkpoint_only() {
-    let (model, folder) = model().await;
-    let live = file_in(&folder);
-    fold_three(&model).await;
-    model.forget_removals(vec![3]).await.unwrap();
-    let before = dump(&live);
-    rusqlite::Connection::open(&live)
-        .unwrap()
-        .execute_batch("DELETE FROM images; UPDATE imports SET total = 7")
-        .unwrap();
-    let broken = dump(&live);
-
-    let rebuild = Rebuild::begin(&live).await.unwrap();
-    let busy = Rebuild::begin(&live).await.unwrap_err();
-    assert!(
-        busy.is_outage() && busy.to_string().contains("another rebuild"),
-        "{busy}"
-    );
-    let early = rebuild.hold(PROJECTOR).await.unwrap();
-    assert_eq!(early.checkpoint(), 3);
-    let refused = early.replace().await.unwrap_err();
-    assert!(
-        matches!(refused, ReadModelError::Fenced { expected: 3, .. }),
-        "{refused}"
-    );
-    let refused = rebuild.look(PROJECTOR).await.unwrap().compare(9).await;
-    assert!(matches!(refused, Err(ReadModelError::Fenced { .. })));
-    assert_eq!(dump(&live), broken, "nothing was changed");
-
-    fold_three(rebuild.fresh()).await;
-    let compared = rebuild.look(PROJECTOR).await.unwrap().compare(1).await;
-    let compared = compared.unwrap();
-    assert_eq!((compared.differences, compared.first.len()), (3, 1));
-    let held = rebuild.hold(PROJECTOR).await.unwrap();
-    held.replace().await.unwrap();
-    assert_eq!(dump(&live), before, "the removal stays forgotten");
-    drop(rebuild);
-    assert_eq!(fresh_files(&live), Vec::<PathBuf>::new());
-
-    // Who had it open all along goes on.
-    fold(&model, &import_id("one"), vec![imported("c", 1)]).await;
-    assert_eq!(model.images(Default::default()).await.unwrap().total, 3);
-}
-
-#[tokio::test]
-async fn while_the_live_tables_are_held_readers_read_and_writers_wait() {
-    let (model, folder) = model().await;
-    fold_three(&model).await;
-    let rebuild = Rebuild::begin(&file_in(&folder)).await.unwrap();
-    let held = rebuild.hold(PROJECTOR).await.unwrap();
-    assert_eq!(model.images(Default::default()).await.unwrap().total, 2);
-    let waits = model.fold(PROJECTOR, 3, Vec::new(), 4).await.unwrap_err();
-    assert!(waits.is_outage(), "{waits}");
-    drop(held);
-    model.fold(PROJECTOR, 3, Vec::new(), 4).await.unwrap();
 }
 
 /// Also the child process of the next test.
@@ -98,7 +44,7 @@ async fn live_tables_that_are_let_go_are_as_they_were() {
         fold_three(&model).await;
     }
     let before = dump(&live);
-    let rebuild = Rebuild::begin(&live).await.unwrap();
+    let rebuild = Rebuild::begin(&at(&live)).await.unwrap();
     fold_three(rebuild.fresh()).await;
     let held = rebuild.hold(PROJECTOR).await.unwrap();
     if child.is_some() {
@@ -141,7 +87,7 @@ async fn what_a_killed_rebuild_leaves_behind_the_next_one_removes() {
     assert!(!fresh_files(&live).is_empty(), "it was killed too late");
     assert_eq!(dump(&live), before);
 
-    let rebuild = Rebuild::begin(&live).await.unwrap();
+    let rebuild = Rebuild::begin(&at(&live)).await.unwrap();
     assert_eq!(rebuild.fresh().checkpoint(PROJECTOR).await.unwrap(), 0);
     drop(rebuild);
     assert_eq!(fresh_files(&live), Vec::<PathBuf>::new());
@@ -149,9 +95,9 @@ async fn what_a_killed_rebuild_leaves_behind_the_next_one_removes() {
 }
 
 #[tokio::test]
-async fn there_must_be_tables_to_rebuild() {
+async fn a_rebuild_of_nothing_makes_no_file() {
     let folder = tempfile::tempdir().unwrap();
-    let absent = Rebuild::begin(&file_in(&folder)).await.unwrap_err();
+    let absent = Rebuild::begin(&at(&file_in(&folder))).await.unwrap_err();
     assert!(matches!(absent, ReadModelError::NotReady), "{absent}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }

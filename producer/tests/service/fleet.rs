@@ -1,6 +1,7 @@
 //! What a test needs around its producers.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use drive_sim::{Faults, Options};
 use futures::{StreamExt as _, TryStreamExt as _};
 use jetstream::{Nats, User};
 use producer::Config;
-use read_model::ReadModel;
+use read_model::{ReadModel, ReadModelConfig};
 use runtime::{Health, Service};
 use tempfile::TempDir;
 use testkit::{NatsServer, until};
@@ -61,13 +62,17 @@ impl Fleet {
                 ..DriveConfig::default()
             },
             quota: None,
-            database_path: self.folder.path().join("read-model.db"),
+            read_model: ReadModelConfig::sqlite(self.database()),
             concurrency: 8,
             window: 1_000_000,
             queue: 1_000_000,
             grace: DEADLINE,
             health_listen: None,
         }
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("read-model.db")
     }
 
     pub(crate) fn producer(&self) -> Running {
@@ -273,9 +278,7 @@ impl Fleet {
 
     /// Do a projector's work.
     pub(crate) async fn fold(&self) -> ReadModel {
-        let model = ReadModel::open_sqlite(&self.config().database_path)
-            .await
-            .unwrap();
+        let model = ReadModel::open_sqlite(&self.database()).await.unwrap();
         let at = model.checkpoint(read_model::CHECKPOINT).await.unwrap();
         let mut events = self.all_events().await;
         events.retain(|(sequence, _)| *sequence > at);

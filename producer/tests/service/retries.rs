@@ -142,7 +142,7 @@ async fn a_retry_given_three_times_queues_nothing_twice() {
 async fn a_retry_waits_for_the_read_model_and_says_so() {
     let fleet = Fleet::start().await;
     let (producer, import) = failed_import(&fleet).await;
-    let path = fleet.config().database_path;
+    let path = fleet.database();
     let away = path.with_extension("away");
     std::fs::rename(&path, &away).unwrap();
     std::fs::create_dir(&path).unwrap();

@@ -47,9 +47,7 @@ async fn files_stored_with_the_same_content_are_skipped() {
     let tasks = fleet.take_tasks().await;
     assert_whole(&fleet.events(&first).await, &all);
 
-    let model = ReadModel::open_sqlite(&fleet.config().database_path)
-        .await
-        .unwrap();
+    let model = ReadModel::open_sqlite(&fleet.database()).await.unwrap();
     let events: Vec<(u64, Event)> = (1..)
         .zip(tasks.into_iter().take(1_100).map(|mut task| {
             if task.file.id.as_str() == "sim-n1200-s256-f7" {
@@ -104,7 +102,7 @@ async fn files_stored_with_the_same_content_are_skipped() {
 #[tokio::test]
 async fn a_broken_read_model_is_waited_for() {
     let fleet = Fleet::start().await;
-    let path = fleet.config().database_path;
+    let path = fleet.database();
     std::fs::write(&path, "this is no database".repeat(1_000)).unwrap();
     let producer = fleet.producer();
     let import: ImportId = fleet.import("sim-n5-s256").await;

@@ -2,7 +2,7 @@
 
 use contracts::{ImportId, streams};
 use projector::{CHECKPOINT, Options, Rebuilt, rebuild};
-use read_model::{DifferenceKind, ReadModel};
+use read_model::{DifferenceKind, ReadModel, ReadModelConfig};
 use rusqlite::Connection;
 use tokio_util::sync::CancellationToken;
 
@@ -214,7 +214,7 @@ async fn without_tables_or_with_those_of_another_deployment_nothing_is_done() {
     projector.stop().await;
     let elsewhere = support::start().await;
     let mut config = elsewhere.config();
-    config.database_path = it.database();
+    config.read_model = ReadModelConfig::sqlite(it.database());
     let refused = rebuild(&config, REPLACE).await.unwrap_err();
     assert!(
         format!("{refused:#}").contains("different deployments"),

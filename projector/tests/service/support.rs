@@ -14,7 +14,7 @@ use jetstream::{Members, Nats, User};
 use projector::Config;
 use prometheus::Registry;
 use read_model::fold::State;
-use read_model::{Item, ReadModel};
+use read_model::{Item, ReadModel, ReadModelConfig};
 use runtime::{Health, Service};
 use tempfile::TempDir;
 use testkit::{NatsServer, until};
@@ -54,7 +54,7 @@ impl Fixture {
     pub(crate) fn config(&self) -> Config {
         Config {
             nats: self.server.config_of(User::Projector),
-            database_path: self.database(),
+            read_model: ReadModelConfig::sqlite(self.database()),
             health_listen: None,
         }
     }

@@ -128,7 +128,7 @@ async fn tables_of_another_deployment_are_refused() {
     let elsewhere = support::start().await;
     elsewhere.publish(&import("elsewhere", 5)).await;
     let mut config = elsewhere.config();
-    config.database_path = it.database();
+    config.read_model = read_model::ReadModelConfig::sqlite(it.database());
     let error = support::Running::start(config).ended().await.unwrap_err();
     let text = format!("{error:#}");
     assert!(

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::Sqlite;
 use super::rows::{Cells, REMOVALS, STATISTICS, image, image_columns, json, removal, statistics};
-use crate::query::MAX_SEARCH_CHARS;
+use crate::query::{EXPORT_BATCH, MAX_SEARCH_CHARS};
 use crate::{ImageRow, ImagesQuery, MAX_PER_PAGE, Paged, ProviderStatistics, Removal, Result};
 
 pub(super) const BY_ID: &str = concat!("SELECT ", image_columns!(), " FROM images WHERE id = ?1");
@@ -25,9 +25,6 @@ pub(super) const BEFORE: &str = concat!(
 pub(super) const UNCHANGED: &str = "SELECT images.google_drive_id FROM json_each(?1) AS listed
      CROSS JOIN images ON images.google_drive_id = json_extract(listed.value, '$[0]')
      WHERE images.content_tag = json_extract(listed.value, '$[1]')";
-
-/// Rows read at a time when all are read.
-const EXPORT_BATCH: u32 = 500;
 
 impl Sqlite {
     pub(crate) async fn image(&self, id: i64) -> Result<Option<ImageRow>> {

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use super::Sqlite;
 use super::rows::{Cells, IMPORT, import, import_columns, item, item_columns};
 use crate::item::Item;
+use crate::query::SAMPLES;
 use crate::{
     FailedItem, FailureGroup, FailureSample, ImportRow, ImportStatus, ImportsQuery, MAX_PER_PAGE,
     Paged, Result,
@@ -48,9 +49,6 @@ pub(super) const FAILED_BY_CAUSE: &str =
 pub(super) const FAILURES: &str = "SELECT cause, count(*), min(updated_at), max(updated_at)
      FROM import_items INDEXED BY items_failed_by_cause
      WHERE state = 'failed' AND import_id = ?1 GROUP BY cause";
-
-/// Samples of each cause.
-const SAMPLES: u32 = 5;
 
 impl Sqlite {
     pub(crate) async fn checkpoint(&self, name: &str) -> Result<u64> {

@@ -1,6 +1,5 @@
 //! The read model in one `SQLite` file: WAL, one writer on a thread of its own, a few readers.
 
-mod compare;
 mod file;
 mod images;
 mod imports;
@@ -21,9 +20,9 @@ use std::time::Duration;
 use contracts::Event;
 
 use crate::{Folded, ReadModelError, Result};
-pub use compare::{Comparison, Difference, DifferenceKind};
 use readers::Readers;
-pub use rebuild::{Held, Look, Rebuild};
+pub(crate) use rebuild::{Held, Look, Rebuild};
+pub(crate) use schema::open_reader;
 use schema::{open_scratch, open_writer};
 use writer::{Batch, Writer};
 
@@ -46,7 +45,7 @@ impl Sqlite {
     }
 
     /// A file that is thrown away if anything goes wrong, and so need not survive it.
-    async fn scratch(path: &Path) -> Result<Self> {
+    pub(crate) async fn scratch(path: &Path) -> Result<Self> {
         Ok(Self {
             readers: Readers::new(path),
             writer: Some(Writer::start(path.to_owned(), open_scratch).await?),

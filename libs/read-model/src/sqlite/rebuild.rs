@@ -9,22 +9,19 @@ use rusqlite::{Connection, OptionalExtension};
 use tokio::task::spawn_blocking;
 
 use super::Sqlite;
-use super::compare::{Comparison, compare};
 use super::imports::CHECKPOINT;
 use super::rows::Cells;
 use super::schema::{open_reader, open_writer, unavailable};
+use crate::compare::{Comparison, Live, TABLES, compare};
 use crate::{ReadModel, ReadModelError, Result};
-
-/// The tables that are folded from events, and nothing but events.
-pub(super) const TABLES: [&str; 4] = ["imports", "import_items", "images", "statistics"];
 
 /// What SQLite and we put beside a database file.
 const COMPANIONS: [&str; 5] = ["", "-wal", "-shm", "-journal", ".migrate.lock"];
 
-/// Tables that are folded anew beside the live ones. Their file is removed on drop, or by the next
-/// rebuild if this process dies.
+/// See [`crate::Rebuild`]. The file of the fresh tables is removed on drop, or by the next rebuild if
+/// this process dies.
 #[derive(Debug)]
-pub struct Rebuild {
+pub(crate) struct Rebuild {
     live: PathBuf,
     fresh_path: PathBuf,
     fresh: ReadModel,
@@ -38,7 +35,7 @@ impl Rebuild {
     /// # Errors
     /// [`ReadModelError::NotReady`] if there are no live tables,
     /// [`ReadModelError::Unavailable`] while another rebuild works on them.
-    pub async fn begin(live: &Path) -> Result<Self> {
+    pub(crate) async fn begin(live: &Path) -> Result<Self> {
         let live = live.to_owned();
         let fresh_path = beside(&live, ".rebuild");
         let made = {
@@ -62,8 +59,7 @@ impl Rebuild {
     }
 
     /// The fresh tables, to be folded into.
-    #[must_use]
-    pub fn fresh(&self) -> &ReadModel {
+    pub(crate) fn fresh(&self) -> &ReadModel {
         &self.fresh
     }
 
@@ -71,7 +67,7 @@ impl Rebuild {
     ///
     /// # Errors
     /// As every fold.
-    pub async fn hold(&self, name: &str) -> Result<Held> {
+    pub(crate) async fn hold(&self, name: &str) -> Result<Held> {
         let (live, fresh_path, name) =
             (self.live.clone(), self.fresh_path.clone(), name.to_owned());
         let hold = move || {
@@ -92,7 +88,7 @@ impl Rebuild {
     ///
     /// # Errors
     /// As every query.
-    pub async fn look(&self, name: &str) -> Result<Look> {
+    pub(crate) async fn look(&self, name: &str) -> Result<Look> {
         let (live, fresh_path, name) =
             (self.live.clone(), self.fresh_path.clone(), name.to_owned());
         let look = move || {
@@ -121,7 +117,7 @@ impl Drop for Rebuild {
 
 /// Live tables that nobody else writes to. Dropped, they are as they were.
 #[derive(Debug)]
-pub struct Held {
+pub(crate) struct Held {
     connection: Connection,
     fresh_path: PathBuf,
     name: String,
@@ -130,8 +126,7 @@ pub struct Held {
 
 impl Held {
     /// The live tables' checkpoint.
-    #[must_use]
-    pub fn checkpoint(&self) -> u64 {
+    pub(crate) fn checkpoint(&self) -> u64 {
         self.checkpoint
     }
 
@@ -141,7 +136,7 @@ impl Held {
     /// # Errors
     /// [`ReadModelError::Fenced`] if the fresh tables are not at the same checkpoint. After any error
     /// the live tables are as they were.
-    pub async fn replace(self) -> Result<()> {
+    pub(crate) async fn replace(self) -> Result<()> {
         spawn_blocking(move || self.replace_now())
             .await
             .map_err(unavailable)?
@@ -175,7 +170,7 @@ impl Held {
 
 /// One state of the live tables.
 #[derive(Debug)]
-pub struct Look {
+pub(crate) struct Look {
     connection: Connection,
     fresh_path: PathBuf,
     name: String,
@@ -184,8 +179,7 @@ pub struct Look {
 
 impl Look {
     /// Its checkpoint.
-    #[must_use]
-    pub fn checkpoint(&self) -> u64 {
+    pub(crate) fn checkpoint(&self) -> u64 {
         self.checkpoint
     }
 
@@ -194,7 +188,7 @@ impl Look {
     /// # Errors
     /// [`ReadModelError::Fenced`] if the fresh tables are not at the same checkpoint; else as every
     /// query.
-    pub async fn compare(self, limit: usize) -> Result<Comparison> {
+    pub(crate) async fn compare(self, limit: usize) -> Result<Comparison> {
         let compare = move || {
             let fresh = open_reader(&self.fresh_path)?;
             if checkpoint(&fresh, &self.name)? != self.checkpoint {
@@ -203,7 +197,7 @@ impl Look {
                     expected: self.checkpoint,
                 });
             }
-            compare(&self.connection, &fresh, limit)
+            compare(Live::Sqlite(&self.connection), &fresh, limit)
         };
         spawn_blocking(compare).await.map_err(unavailable)?
     }

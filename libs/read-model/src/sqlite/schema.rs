@@ -59,7 +59,7 @@ pub(super) fn open_scratch(path: &Path) -> Result<Connection> {
 
 /// Open the file for reading; [`ReadModelError::NotReady`] while its tables are absent or those of
 /// an older release.
-pub(super) fn open_reader(path: &Path) -> Result<Connection> {
+pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
     if !path.try_exists().map_err(unavailable)? {
         return Err(ReadModelError::NotReady);
     }

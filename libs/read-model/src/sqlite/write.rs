@@ -1,9 +1,7 @@
 //! One fold: load what the batch touches, fold it in memory, write back what changed.
 
-use std::collections::HashMap;
-
-use contracts::{Event, EventBody, FileId, ImportId};
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Statement, Transaction, params};
+use contracts::{Event, FileId, ImportId};
+use rusqlite::{Connection, OptionalExtension, Statement, Transaction, params};
 
 use super::rows::{
     IMAGE, IMPORT, ITEM, STATISTICS, image, import, item, json, millis, number, statistics,
@@ -11,6 +9,7 @@ use super::rows::{
 use super::writer::Batch;
 use crate::fold::State;
 use crate::item::Item;
+use crate::touched::Touched;
 use crate::{Folded, ImageRow, ImportRow, ReadModelError, Removal, Result};
 
 pub(super) fn fold(connection: &mut Connection, batch: &Batch) -> Result<Folded> {
@@ -23,25 +22,10 @@ pub(super) fn fold(connection: &mut Connection, batch: &Batch) -> Result<Folded>
         .filter(|(sequence, _)| *sequence > batch.expected);
     let events: Vec<&(u64, Event)> = new.collect();
     let mut state = load(&transaction, &events)?;
-    let finished_before: HashMap<_, _> = state
-        .imports()
-        .map(|import| (import.id.clone(), import.finished_at))
-        .collect();
-    for (sequence, event) in &events {
-        state.apply(*sequence, event);
-    }
+    let folded = state.apply_all(&events);
     write(&transaction, &state)?;
     transaction.commit()?;
-
-    let newly_finished = |import: &&ImportRow| {
-        import.status.is_final()
-            && finished_before.get(&import.id).copied().flatten() != import.finished_at
-    };
-    Ok(Folded {
-        events: events.len() as u64,
-        finished: state.imports().filter(newly_finished).cloned().collect(),
-        removals: state.removals().count() as u64,
-    })
+    Ok(folded)
 }
 
 fn move_checkpoint(transaction: &Transaction<'_>, batch: &Batch) -> Result<()> {
@@ -67,86 +51,33 @@ fn move_checkpoint(transaction: &Transaction<'_>, batch: &Batch) -> Result<()> {
 }
 
 fn load(transaction: &Transaction<'_>, events: &[&(u64, Event)]) -> Result<State> {
-    let mut loader = Loader::new(transaction)?;
-    for (_, event) in events {
-        let id = &event.import_id;
-        loader.import(id)?;
-        match &event.body {
-            EventBody::ImportListed {
-                queued, skipped, ..
-            } => {
-                for entry in queued
-                    .iter()
-                    .chain(skipped.iter().map(|entry| &entry.item_id))
-                {
-                    loader.item(id, entry)?;
-                }
-            }
-            EventBody::ImportRedriven { items } => {
-                for entry in items {
-                    loader.item(id, &entry.item_id)?;
-                }
-            }
-            EventBody::ImageImported { file, .. } => {
-                loader.item(id, &file.item_id)?;
-                loader.image(&file.id)?;
-            }
-            EventBody::ImageSkipped { file, .. } => loader.item(id, &file.item_id)?,
-            EventBody::ImageRetrying { item_id, .. } => loader.item(id, item_id)?,
-            EventBody::ImageFailed { task, .. } => loader.item(id, &task.file.item_id)?,
-            EventBody::ImageDeleted { file_id, .. } => loader.image(file_id)?,
-            _ => {}
+    let touched = Touched::by(events.iter().map(|(_, event)| event));
+    let mut state = State::default();
+    let mut all = transaction.prepare_cached(STATISTICS)?;
+    for row in all.query_map([], statistics)? {
+        let row = row?;
+        state.statistics.load(row.provider.clone(), row);
+    }
+    let mut imports = transaction.prepare_cached(IMPORT)?;
+    for id in touched.imports {
+        if let Some(row) = imports.query_row([id.as_str()], import).optional()? {
+            state.imports.load(id.clone(), row);
         }
     }
-    Ok(loader.state)
-}
-
-struct Loader<'t> {
-    state: State,
-    imports: CachedStatement<'t>,
-    items: CachedStatement<'t>,
-    images: CachedStatement<'t>,
-}
-
-impl<'t> Loader<'t> {
-    fn new(transaction: &'t Transaction<'_>) -> Result<Self> {
-        let mut state = State::default();
-        let mut all = transaction.prepare_cached(STATISTICS)?;
-        for row in all.query_map([], statistics)? {
-            let row = row?;
-            state.statistics.load(row.provider.clone(), row);
-        }
-        Ok(Self {
-            state,
-            imports: transaction.prepare_cached(IMPORT)?,
-            items: transaction.prepare_cached(ITEM)?,
-            images: transaction.prepare_cached(IMAGE)?,
-        })
-    }
-
-    fn import(&mut self, id: &ImportId) -> Result<()> {
-        if self.state.imports.get(id).is_none()
-            && let Some(row) = self.imports.query_row([id.as_str()], import).optional()?
-        {
-            self.state.imports.load(id.clone(), row);
-        }
-        Ok(())
-    }
-
-    fn item(&mut self, id: &ImportId, entry: &FileId) -> Result<()> {
+    let mut items = transaction.prepare_cached(ITEM)?;
+    for (id, entry) in touched.items {
         let key = [id.as_str(), entry.as_str()];
-        if let Some(row) = self.items.query_row(key, item).optional()? {
-            self.state.items.load((id.clone(), entry.clone()), row);
+        if let Some(row) = items.query_row(key, item).optional()? {
+            state.items.load((id.clone(), entry.clone()), row);
         }
-        Ok(())
     }
-
-    fn image(&mut self, file: &FileId) -> Result<()> {
-        if let Some(row) = self.images.query_row([file.as_str()], image).optional()? {
-            self.state.images.load(file.clone(), row);
+    let mut images = transaction.prepare_cached(IMAGE)?;
+    for file in touched.images {
+        if let Some(row) = images.query_row([file.as_str()], image).optional()? {
+            state.images.load(file.clone(), row);
         }
-        Ok(())
     }
+    Ok(state)
 }
 
 const SAVE_STATISTICS: &str =

@@ -1,12 +1,7 @@
 //! Replaced objects are noted until their removal is asked for.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
-
-use common::{
-    deleted, file_id, file_in, fold, import_id, imported, imported_as, model, object, source,
-};
+use crate::bed::Bed;
+use crate::common::{deleted, file_id, fold, import_id, imported, imported_as, object, source};
 use contracts::{EventBody, Task};
 use read_model::{ImagesQuery, ReadModel, ReadModelError, Removal};
 
@@ -26,9 +21,8 @@ async fn ids(model: &ReadModel) -> Vec<i64> {
     page.items.iter().map(|row| row.id).collect()
 }
 
-#[tokio::test]
-async fn a_replaced_object_is_noted_with_the_import_that_stored_it() {
-    let (model, _folder) = model().await;
+pub async fn a_replaced_object_is_noted_with_the_import_that_stored_it(bed: &Bed) {
+    let model = bed.model().await;
     fold(&model, &import_id("one"), vec![stored("old")]).await;
     assert_eq!(noted(&model).await, []);
     fold(&model, &import_id("two"), vec![stored("new")]).await;
@@ -54,9 +48,8 @@ async fn a_replaced_object_is_noted_with_the_import_that_stored_it() {
     assert_eq!(noted(&model).await, []);
 }
 
-#[tokio::test]
-async fn the_same_object_again_is_no_replacement() {
-    let (model, _folder) = model().await;
+pub async fn the_same_object_again_is_no_replacement(bed: &Bed) {
+    let model = bed.model().await;
     fold(&model, &import_id("one"), vec![stored("old")]).await;
     fold(
         &model,
@@ -77,9 +70,8 @@ async fn the_same_object_again_is_no_replacement() {
     assert_eq!(noted(&model).await, []);
 }
 
-#[tokio::test]
-async fn a_file_that_changes_back_keeps_its_object() {
-    let (model, _folder) = model().await;
+pub async fn a_file_that_changes_back_keeps_its_object(bed: &Bed) {
+    let model = bed.model().await;
     let one = import_id("one");
     fold(&model, &one, vec![stored("x"), stored("y")]).await;
     assert_eq!(noted(&model).await, [(2, "x".to_owned())]);
@@ -92,9 +84,8 @@ async fn a_file_that_changes_back_keeps_its_object() {
     assert_eq!(noted(&model).await, [(6, "x".to_owned())]);
 }
 
-#[tokio::test]
-async fn the_deletion_of_a_replaced_object_leaves_the_new_row() {
-    let (model, _folder) = model().await;
+pub async fn the_deletion_of_a_replaced_object_leaves_the_new_row(bed: &Bed) {
+    let model = bed.model().await;
     let one = import_id("one");
     fold(&model, &one, vec![stored("old"), stored("new")]).await;
     fold(&model, &one, vec![deleted("a", "old")]).await;
@@ -103,9 +94,8 @@ async fn the_deletion_of_a_replaced_object_leaves_the_new_row() {
     assert_eq!(model.statistics().await.unwrap()[0].images, 1);
 }
 
-#[tokio::test]
-async fn an_image_that_was_deleted_is_a_new_row_when_it_returns() {
-    let (model, _folder) = model().await;
+pub async fn an_image_that_was_deleted_is_a_new_row_when_it_returns(bed: &Bed) {
+    let model = bed.model().await;
     let one = import_id("one");
     fold(&model, &one, vec![imported("a", 1), imported("b", 1)]).await;
     assert_eq!(ids(&model).await, [2, 1]);
@@ -116,10 +106,9 @@ async fn an_image_that_was_deleted_is_a_new_row_when_it_returns() {
     assert_eq!(noted(&model).await, [], "what was deleted is not replaced");
 }
 
-#[tokio::test]
-async fn a_reader_forgets_nothing() {
-    let (_model, folder) = model().await;
-    let reader = ReadModel::open_sqlite_read_only(&file_in(&folder));
+pub async fn a_reader_forgets_nothing(bed: &Bed) {
+    drop(bed.model().await);
+    let reader = bed.reader();
     let refused = reader.forget_removals(vec![1]).await;
     assert!(matches!(refused, Err(ReadModelError::ReadOnly)));
 }

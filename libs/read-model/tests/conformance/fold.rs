@@ -1,18 +1,15 @@
-//! Folding into SQLite: it equals the pure fold, the fence holds, and readers are not in the way.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
+//! Folding into tables: it equals the pure fold, the fence holds, and readers are not in the way.
 
 use std::collections::{BTreeMap, HashMap};
 
-use common::{
-    PROJECTOR, accepted, deleted, dump, event, failed, file_id, file_in, fold, import_failed,
-    import_id, imported, imported_as, listed, listing_completed, model, object, redriven, retrying,
-    seconds, skipped, source,
+use crate::bed::Bed;
+use crate::common::{
+    PROJECTOR, accepted, deleted, event, failed, file_id, fold, import_failed, import_id, imported,
+    imported_as, listed, listing_completed, object, redriven, retrying, seconds, skipped, source,
 };
 use contracts::{Cause, Event, EventBody};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use read_model::fold::State;
 use read_model::{ImageRow, ImagesQuery, ImportStatus, ReadModel, ReadModelError};
 
@@ -120,45 +117,94 @@ async fn assert_equal(model: &ReadModel, state: &State) {
     );
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn folding_into_sqlite_equals_the_pure_fold(
-        history in any_history(),
-        sizes in prop::collection::vec(1..20usize, 1..20),
-    ) {
-        let mut state = State::default();
-        (1..).zip(&history).for_each(|(sequence, event)| state.apply(sequence, event));
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-        runtime.block_on(async {
-            let (model, _folder) = model().await;
-            fold_in_batches(&model, &history, &sizes).await;
-            assert_equal(&model, &state).await;
+/// Run `property` on random inputs, on tables that were emptied for each.
+async fn holds_for_any<S, F>(
+    bed: &Bed,
+    inputs: impl FnOnce() -> S + Send + 'static,
+    property: impl Fn(Bed, S::Value) -> F + Send + 'static,
+) where
+    S: Strategy,
+    F: Future<Output = ()>,
+{
+    drop(bed.model().await);
+    let bed = bed.clone();
+    let runtime = tokio::runtime::Handle::current();
+    let check = move || {
+        let mut runner = TestRunner::new(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::with_cases(bed.cases())
         });
-    }
-
-    #[test]
-    fn the_tables_are_the_same_however_events_are_cut_into_batches(
-        history in any_history(),
-        cuts in prop::array::uniform2(prop::collection::vec(1..20usize, 1..10)),
-    ) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-        runtime.block_on(async {
-            let (one, one_folder) = model().await;
-            let (other, other_folder) = model().await;
-            fold_in_batches(&one, &history, &cuts[0]).await;
-            fold_in_batches(&other, &history, &cuts[1]).await;
-            let (one, other) = (dump(&file_in(&one_folder)), dump(&file_in(&other_folder)));
-            assert_eq!(one.len(), 6, "{one:?}");
-            assert_eq!(one, other);
+        let outcome = runner.run(&inputs(), |input| {
+            runtime.block_on(async {
+                bed.clear().await;
+                property(bed.clone(), input).await;
+            });
+            Ok(())
         });
-    }
+        outcome.map_err(|error| error.to_string())
+    };
+    tokio::task::spawn_blocking(check).await.unwrap().unwrap();
 }
 
-#[tokio::test]
-async fn the_same_batch_again_is_refused_and_changes_nothing() {
-    let (model, _folder) = model().await;
+pub async fn folding_equals_the_pure_fold(bed: &Bed) {
+    let inputs = || (any_history(), prop::collection::vec(1..20usize, 1..20));
+    holds_for_any(bed, inputs, |bed, (history, sizes)| async move {
+        let mut state = State::default();
+        (1..)
+            .zip(&history)
+            .for_each(|(sequence, event)| state.apply(sequence, event));
+        let model = bed.model().await;
+        fold_in_batches(&model, &history, &sizes).await;
+        assert_equal(&model, &state).await;
+    })
+    .await;
+}
+
+pub async fn the_tables_are_the_same_however_events_are_cut_into_batches(bed: &Bed) {
+    let cuts = || prop::array::uniform2(prop::collection::vec(1..20usize, 1..10));
+    holds_for_any(
+        bed,
+        move || (any_history(), cuts()),
+        |bed, (history, cuts)| async move {
+            let model = bed.model().await;
+            fold_in_batches(&model, &history, &cuts[0]).await;
+            let one = bed.dump().await;
+            bed.clear().await;
+            fold_in_batches(&model, &history, &cuts[1]).await;
+            assert_eq!(one.len(), 6, "{one:?}");
+            assert_eq!(one, bed.dump().await);
+        },
+    )
+    .await;
+}
+
+pub async fn a_page_of_a_listing_is_folded_whole(bed: &Bed) {
+    const PAGES: u64 = 7;
+    let model = bed.model().await;
+    let one = import_id("one");
+    let pages = (1..=PAGES).map(|page| {
+        let items: Vec<String> = (0..999).map(|n| format!("1aB_{page}-{n:03}")).collect();
+        listed(page, &items[..900], &items[900..])
+    });
+    let pages: Vec<EventBody> = pages.collect();
+    fold(&model, &one, pages.clone()).await;
+    fold(&model, &one, pages).await;
+    let row = model.import(&one).await.unwrap().unwrap();
+    assert_eq!((row.total, row.skipped), (999 * PAGES, 99 * PAGES));
+
+    let (mut after, mut count) = (None, 0);
+    loop {
+        let items = model.items(&one, after.as_ref(), 1000).await.unwrap();
+        let Some(last) = items.last() else { break };
+        assert!(after.as_ref().is_none_or(|after| *after < items[0].item_id));
+        count += items.len() as u64;
+        after = Some(last.item_id.clone());
+    }
+    assert_eq!(count, 999 * PAGES);
+}
+
+pub async fn the_same_batch_again_is_refused_and_changes_nothing(bed: &Bed) {
+    let model = bed.model().await;
     let one = import_id("one");
     let batch = vec![(7, event(&one, seconds(1), imported("a", 1)))];
     model.fold(PROJECTOR, 0, batch.clone(), 9).await.unwrap();
@@ -179,14 +225,9 @@ async fn the_same_batch_again_is_refused_and_changes_nothing() {
     assert_eq!(model.import(&one).await.unwrap(), before);
 }
 
-#[tokio::test]
-async fn of_two_writers_one_is_fenced_for_every_batch() {
-    let folder = tempfile::tempdir().unwrap();
+pub async fn of_two_writers_one_is_fenced_for_every_batch(bed: &Bed) {
     let one = import_id("one");
-    let writers = [
-        ReadModel::open_sqlite(&file_in(&folder)).await.unwrap(),
-        ReadModel::open_sqlite(&file_in(&folder)).await.unwrap(),
-    ];
+    let writers = [bed.model().await, bed.model().await];
     let mut fenced = 0;
     for round in 0..20 {
         let batch = || {
@@ -209,9 +250,8 @@ async fn of_two_writers_one_is_fenced_for_every_batch() {
     assert_eq!((import.total, import.imported), (20, 20));
 }
 
-#[tokio::test]
-async fn a_finished_import_is_told_once() {
-    let (model, _folder) = model().await;
+pub async fn a_finished_import_is_told_once(bed: &Bed) {
+    let model = bed.model().await;
     let one = import_id("one");
     let events = |bodies: Vec<EventBody>, from: u64| -> Vec<(u64, Event)> {
         (from..)
@@ -236,9 +276,8 @@ async fn a_finished_import_is_told_once() {
     assert_eq!((folded.events, folded.finished.len()), (1, 0));
 }
 
-#[tokio::test]
-async fn a_deleted_and_newly_imported_image_counts_once() {
-    let (model, _folder) = model().await;
+pub async fn a_deleted_and_newly_imported_image_counts_once(bed: &Bed) {
+    let model = bed.model().await;
     let one = import_id("one");
     fold(&model, &one, vec![imported("a", 1)]).await;
     fold(&model, &one, vec![deleted("a", "a/b/a"), imported("a", 1)]).await;
@@ -266,14 +305,13 @@ async fn a_deleted_and_newly_imported_image_counts_once() {
     assert_eq!(model.statistics().await.unwrap()[0].images, 0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_thousand_images_while_readers_look_on() {
+pub async fn fifty_thousand_images_while_readers_look_on(bed: &Bed) {
     const IMAGES: u64 = 50_000;
     const BATCH: u64 = 500;
-    let (model, folder) = model().await;
+    let model = bed.model().await;
     let one = import_id("one");
 
-    let reader = ReadModel::open_sqlite_read_only(&file_in(&folder));
+    let reader = bed.reader();
     let readers = (0..3).map(|_| {
         let (reader, one) = (reader.clone(), one.clone());
         tokio::spawn(async move {
@@ -312,7 +350,7 @@ async fn fifty_thousand_images_while_readers_look_on() {
     }
 
     drop(model);
-    let model = ReadModel::open_sqlite(&file_in(&folder)).await.unwrap();
+    let model = bed.model().await;
     assert_eq!(model.checkpoint(PROJECTOR).await.unwrap(), IMAGES);
     let import = model.import(&one).await.unwrap().unwrap();
     assert_eq!((import.total, import.imported), (IMAGES, IMAGES));

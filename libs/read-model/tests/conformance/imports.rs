@@ -1,19 +1,15 @@
 //! Queries on imports and their entries, on a small model whose content is known.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
-
-use common::{
-    accepted, failed, file_id, fold, import_failed, import_id, imported, listed, model, retrying,
-    seconds, skipped, source,
+use crate::bed::Bed;
+use crate::common::{
+    accepted, failed, file_id, fold, import_failed, import_id, imported, listed, retrying, seconds,
+    skipped, source,
 };
 use contracts::{Cause, EventBody};
 use read_model::{ImportStatus, ImportsQuery, ItemState, Paged, Reason};
 
-#[tokio::test]
-async fn an_import_carries_what_its_page_shows() {
-    let (model, _folder) = model().await;
+pub async fn an_import_carries_what_its_page_shows(bed: &Bed) {
+    let model = bed.model().await;
     let one = import_id("one");
     assert_eq!(model.import(&one).await.unwrap(), None);
     let begun = vec![
@@ -84,9 +80,8 @@ async fn an_import_carries_what_its_page_shows() {
     assert_eq!(after, items[2..3]);
 }
 
-#[tokio::test]
-async fn imports_are_listed_newest_first_by_page_cursor_and_status() {
-    let (model, _folder) = model().await;
+pub async fn imports_are_listed_newest_first_by_page_cursor_and_status(bed: &Bed) {
+    let model = bed.model().await;
     for n in 1..=5 {
         let body = if n % 2 == 0 {
             import_failed(Cause::NotAFolder)
@@ -144,9 +139,8 @@ async fn imports_are_listed_newest_first_by_page_cursor_and_status() {
     );
 }
 
-#[tokio::test]
-async fn failures_are_grouped_and_their_tasks_kept() {
-    let (model, _folder) = model().await;
+pub async fn failures_are_grouped_and_their_tasks_kept(bed: &Bed) {
+    let model = bed.model().await;
     let one = import_id("one");
     let mut bodies: Vec<EventBody> = (0..7)
         .map(|n| failed(&format!("n{n}"), 1, Cause::NotAnImage))
