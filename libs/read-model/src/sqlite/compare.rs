@@ -59,7 +59,7 @@ pub(super) fn compare(live: &Connection, fresh: &Connection, limit: usize) -> Re
     let mut comparison = Comparison::default();
     for table in TABLES {
         let (mut live, mut fresh) = (select(live, table)?, select(fresh, table)?);
-        let columns: Vec<String> = live.column_names().map(str::to_owned).collect();
+        let columns: Vec<String> = live.column_names().into_iter().map(str::to_owned).collect();
         let (mut live, mut fresh) = (Cursor::on(&mut live)?, Cursor::on(&mut fresh)?);
         let keys = keys_of(table);
         loop {
