@@ -53,7 +53,7 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
         served
     };
     let project = async {
-        let projected = projector.project(&config).await;
+        let projected = Box::pin(projector.project(&config)).await;
         stop.cancel();
         projected
     };

@@ -66,7 +66,7 @@ async fn events_tell_when_an_image_was_taken_and_how_it_is_turned() {
     // A JPEG's beginning: an EXIF block with a directory for the orientation, and one for the date.
     let photograph = b"\xff\xd8\xff\xe1\0\x54Exif\0\0MM\0\x2a\0\0\0\x08\
         \0\x02\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\x87\x69\0\x04\0\0\0\x01\0\0\0\x26\0\0\0\0\
-        \0\x01\x90\x03\0\x02\0\0\0\x14\0\0\0\x38\0\0\0\02024:05:01 12:00:00\0\
+        \0\x01\x90\x03\0\x02\0\0\0\x14\0\0\0\x38\0\0\0\x002024:05:01 12:00:00\0\
         \xff\xd9";
     let photographs = tempfile::tempdir().unwrap();
     std::fs::write(photographs.path().join("turned.jpg"), photograph).unwrap();
