@@ -89,7 +89,7 @@ impl Place {
             }
             "AuthorizationFailure" | "AuthorizationSourceIPMismatch" => denied(
                 "the account's firewall or the SAS does not allow this network: add it under \
-                 Networking, or use a private endpoint",
+                 Networking, or use a private endpoint (from Azurite: the key is wrong)",
             ),
             "AuthorizationProtocolMismatch" => denied("use https in the connection string"),
             "AuthorizationResourceTypeMismatch" | "AuthorizationServiceMismatch" => denied(

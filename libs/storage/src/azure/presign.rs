@@ -28,8 +28,8 @@ enum Held {
     #[default]
     Nothing,
     Key {
-        key: SigningKey,
-        names: Delegation,
+        key: Box<SigningKey>,
+        names: Box<Delegation>,
         asked: Instant,
     },
     Refused(Instant),
@@ -86,7 +86,11 @@ impl AzureStore {
         }
         let asked = Instant::now();
         *held = match self.delegation_key().await {
-            Ok((key, names)) => Held::Key { key, names, asked },
+            Ok((key, names)) => Held::Key {
+                key: Box::new(key),
+                names: Box::new(names),
+                asked,
+            },
             Err(error @ StoreError::Denied { .. }) => {
                 tracing::warn!(
                     error = %error,
