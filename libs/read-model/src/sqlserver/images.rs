@@ -7,7 +7,7 @@ use tiberius::ToSql;
 
 use super::SqlServer;
 use super::json::listed;
-use super::rows::{Cells, each, image, only_number, removal, statistics};
+use super::rows::{Cells, each, image, removal, statistics};
 use super::statements::{BEFORE, IMAGE, LATEST, REMOVALS, STATISTICS, UNCHANGED, image_columns};
 use super::text::kept;
 use crate::query::{EXPORT_BATCH, MAX_SEARCH_CHARS};
@@ -51,7 +51,10 @@ impl SqlServer {
         let sql = Filters::of(&query).sql();
         let mut answer = self.ask(&sql, &parameters).await?.into_iter();
         let mut items = each(&answer.next().unwrap_or_default(), image)?;
-        let total = only_number(&answer.next().unwrap_or_default())?.unwrap_or(0);
+        let counts = each(&answer.next().unwrap_or_default(), |row| {
+            Cells::of(row).number::<u64>()
+        })?;
+        let total = counts.iter().sum();
         let has_more = items.len() > per_page as usize;
         items.truncate(per_page as usize);
         Ok(Paged {
@@ -105,21 +108,17 @@ impl Filters {
         let conditions = self.conditions();
         let total = if self.name || self.import {
             format!(
-                "SELECT CAST(COUNT(*) AS BIGINT) AS total FROM imagefleet.images AS i
+                "SELECT COUNT(*) AS total FROM imagefleet.images AS i
                  WHERE {conditions}"
             )
         } else {
-            // The maintained statistics know it.
+            // The maintained statistics know it; there is a row for each provider.
             let provider = if self.provider {
                 "i.provider = @P2"
             } else {
                 "@P2 IS NULL"
             };
-            format!(
-                "SELECT CAST(COALESCE(SUM(i.images), 0) AS BIGINT) AS total
-                 FROM imagefleet.[statistics] AS i
-                 WHERE {provider}"
-            )
+            format!("SELECT i.images AS total FROM imagefleet.[statistics] AS i WHERE {provider}")
         };
         format!(
             "SELECT {columns} FROM imagefleet.images AS i WHERE {conditions} AND i.id < @P4

@@ -65,7 +65,7 @@ impl SqlServer {
             let now = now.format(&Rfc3339).map_err(unavailable)?;
             let parameters: [&dyn ToSql; 4] = [&version, &migration.name(), &now, &checksum];
             connection
-                .execute(&self.sql(NOTE_MIGRATION), &parameters)
+                .query(&self.sql(NOTE_MIGRATION), &parameters)
                 .await?;
             tracing::info!(version, "the read model's tables are brought up to date");
         }

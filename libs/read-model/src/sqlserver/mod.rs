@@ -61,7 +61,7 @@ impl SqlServer {
     pub(crate) async fn open(config: &SqlServerConfig) -> Result<Self> {
         let store = Self::new(config, true);
         let mut tries = Tries::new();
-        while let Err(fault) = store.migrate_once().await {
+        while let Err(fault) = Box::pin(store.migrate_once()).await {
             tries.another(fault).await.map_err(Fault::into_error)?;
         }
         store.shared.current.store(true, Ordering::Relaxed);
@@ -100,7 +100,7 @@ impl SqlServer {
         let sql = self.sql(statement);
         let mut tries = Tries::new();
         loop {
-            let fault = match self.ask_once(&sql, parameters).await {
+            let fault = match Box::pin(self.ask_once(&sql, parameters)).await {
                 Ok(answer) => return Ok(answer),
                 Err(fault) => fault,
             };
@@ -152,7 +152,7 @@ impl SqlServer {
         };
         let mut tries = Tries::new();
         loop {
-            match self.fold_once(&batch).await {
+            match Box::pin(self.fold_once(&batch)).await {
                 Ok(folded) => return Ok(folded),
                 Err(fault) => tries.another(fault).await.map_err(Fault::into_error)?,
             }
@@ -165,7 +165,7 @@ impl SqlServer {
         }
         let json = json::sequences(&sequences)?;
         let mut tries = Tries::new();
-        while let Err(fault) = self.forget_once(&json).await {
+        while let Err(fault) = Box::pin(self.forget_once(&json)).await {
             tries.another(fault).await.map_err(Fault::into_error)?;
         }
         Ok(())
@@ -174,7 +174,7 @@ impl SqlServer {
     async fn forget_once(&self, sequences: &str) -> Result<(), Fault> {
         let mut lease = self.shared.pool.lease().await?;
         let sql = self.sql(statements::FORGET_REMOVALS);
-        lease.connection()?.execute(&sql, &[&sequences]).await?;
+        lease.connection()?.query(&sql, &[&sequences]).await?;
         lease.give_back();
         Ok(())
     }

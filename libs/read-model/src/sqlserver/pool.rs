@@ -84,7 +84,7 @@ impl Pool {
     }
 
     pub(super) async fn lease(&self) -> Result<Lease, Fault> {
-        let object = timeout(WAIT, self.inner.get())
+        let object = timeout(WAIT, Box::pin(self.inner.get()))
             .await
             .map_err(|_| timed_out("waiting for a free connection (DB_POOL_SIZE)", WAIT))?;
         match object {

@@ -138,7 +138,7 @@ impl Held {
         let connection = self.lease.connection()?;
         for (table, (delete, insert)) in TABLES.into_iter().zip(DELETE_ALL.into_iter().zip(INSERT))
         {
-            connection.execute(&self.store.sql(delete), &[]).await?;
+            connection.query(&self.store.sql(delete), &[]).await?;
             let (sender, mut batches) = mpsc::channel(2);
             let path = self.fresh_path.clone();
             let reading = spawn_blocking(move || read(&path, table, &sender));

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use contracts::{Cause, ImportId, SkipReason};
 use serde::de::DeserializeOwned;
-use tiberius::{FromSql, Row};
+use tiberius::{ColumnData, FromSql, Row};
 use time::OffsetDateTime;
 
 use super::text::original;
@@ -171,6 +171,18 @@ impl<'r> Cells<'r> {
             .ok_or_else(|| self.last_unreadable(UnexpectedNull))
     }
 
+    /// An integer of any width: COUNT's is narrower than the columns'.
+    fn integer(&mut self) -> Result<Option<i64>> {
+        let found = self.row.get_column_data(self.next);
+        match found.map_err(|error| unreadable(self.row, self.next, error))? {
+            ColumnData::I32(value) => {
+                self.next += 1;
+                Ok(value.map(i64::from))
+            }
+            _ => self.optional(),
+        }
+    }
+
     pub(super) fn text(&mut self) -> Result<String> {
         self.plain::<&str>().map(original)
     }
@@ -180,12 +192,14 @@ impl<'r> Cells<'r> {
     }
 
     pub(super) fn number<T: TryFrom<i64>>(&mut self) -> Result<T> {
-        let value: i64 = self.plain()?;
+        let value = self
+            .integer()?
+            .ok_or_else(|| self.last_unreadable(UnexpectedNull))?;
         T::try_from(value).map_err(|_| self.last_unreadable(OutOfRange(value)))
     }
 
     fn optional_number<T: TryFrom<i64>>(&mut self) -> Result<Option<T>> {
-        let value: Option<i64> = self.optional()?;
+        let value = self.integer()?;
         let narrow =
             |value| T::try_from(value).map_err(|_| self.last_unreadable(OutOfRange(value)));
         value.map(narrow).transpose()

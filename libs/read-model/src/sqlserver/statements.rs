@@ -241,7 +241,7 @@ pub(super) const IMPORTS: &str = concat!(
     " FROM imagefleet.imports AS i
      WHERE i.created_at <= @P1 AND (i.created_at < @P1 OR i.id < @P2)
      ORDER BY i.created_at DESC, i.id DESC OFFSET @P3 ROWS FETCH NEXT @P4 ROWS ONLY;
-     SELECT CAST(COUNT(*) AS BIGINT) AS total FROM imagefleet.imports"
+     SELECT COUNT(*) AS total FROM imagefleet.imports"
 );
 pub(super) const IMPORTS_BY_STATUS: &str = concat!(
     "SELECT ",
@@ -249,7 +249,7 @@ pub(super) const IMPORTS_BY_STATUS: &str = concat!(
     " FROM imagefleet.imports AS i
      WHERE i.status = @P5 AND i.created_at <= @P1 AND (i.created_at < @P1 OR i.id < @P2)
      ORDER BY i.created_at DESC, i.id DESC OFFSET @P3 ROWS FETCH NEXT @P4 ROWS ONLY;
-     SELECT CAST(COUNT(*) AS BIGINT) AS total FROM imagefleet.imports AS i WHERE i.status = @P5"
+     SELECT COUNT(*) AS total FROM imagefleet.imports AS i WHERE i.status = @P5"
 );
 pub(super) const ITEMS: &str = concat!(
     "SELECT TOP (@P3) ",
@@ -268,7 +268,7 @@ pub(super) const FAILED_BY_CAUSE: &str = "SELECT TOP (@P3) i.item_id,
      WHERE i.state = N'failed' AND i.import_id = @P1 AND i.cause = @P4 AND i.item_id > @P2
      ORDER BY i.item_id";
 /// The samples are numbered in the index alone, and only the first ones are looked up.
-pub(super) const FAILURES: &str = "SELECT i.cause, CAST(COUNT(*) AS BIGINT) AS failures,
+pub(super) const FAILURES: &str = "SELECT i.cause, COUNT(*) AS failures,
        MIN(i.updated_at) AS first_seen, MAX(i.updated_at) AS last_seen
      FROM imagefleet.import_items AS i
      WHERE i.state = N'failed' AND i.import_id = @P1 GROUP BY i.cause ORDER BY i.cause;

@@ -193,7 +193,7 @@ impl SqlServer {
     ) -> Result<(), Fault> {
         let sql = self.sql(statement);
         for keys in keys.chunks(ROWS) {
-            connection.execute(&sql, &[&json(&keys)?]).await?;
+            connection.query(&sql, &[&json(&keys)?]).await?;
         }
         Ok(())
     }
