@@ -238,7 +238,10 @@ async fn start_roles(
         "worker",
         Box::pin(worker::run(worker, service.clone())),
     ));
-    roles.spawn(named("producer", producer::run(producer, service.clone())));
+    roles.spawn(named(
+        "producer",
+        Box::pin(producer::run(producer, service.clone())),
+    ));
     roles.spawn(named("gateway", gateway.serve(service.stop.clone())));
     Ok(Some((url, roles)))
 }

@@ -28,7 +28,7 @@ pub(crate) async fn run(role: Role, env: &Env, stop: CancellationToken) -> anyho
         stop,
     };
     match role {
-        Role::Producer => producer::run(producer::Config::from_env(env)?, service).await,
+        Role::Producer => Box::pin(producer::run(producer::Config::from_env(env)?, service)).await,
         Role::Worker => Box::pin(worker::run(worker::Config::from_env(env)?, service)).await,
         Role::Projector => projector::run(projector::Config::from_env(env)?, service).await,
         Role::Gateway => {

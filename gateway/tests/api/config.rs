@@ -18,7 +18,7 @@ fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
         &Env::from_pairs(pairs.iter().copied()),
         nats(),
         store,
-        PathBuf::from("x.db"),
+        read_model::ReadModelConfig::sqlite("x.db"),
     )
 }
 
