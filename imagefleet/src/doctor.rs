@@ -12,7 +12,7 @@ use console::style;
 use contracts::streams;
 use jetstream::topology::{self, TopologyConfig};
 use jetstream::{ConnectError, NatsConfig};
-use read_model::{ReadModel, ReadModelConfig, ReadModelError};
+use read_model::{ReadModel, ReadModelConfig, ReadModelError, Refusal};
 use runtime::{ConfigError, Env};
 use serde::{Deserialize, Serialize};
 use storage::{Store, StoreConfig};
@@ -214,7 +214,20 @@ async fn database(env: &Env) -> anyhow::Result<String> {
     let path = match &config {
         ReadModelConfig::Sqlite(path) => path,
         ReadModelConfig::SqlServer(server) => {
-            let found = database_server(&config.primary()).await?;
+            let primary = config.primary();
+            let found = database_server(&primary).await?;
+            let written = match ReadModel::rehearse(&primary).await {
+                Ok(()) => "can be written (tried, and rolled back)",
+                Err(ReadModelError::Refused {
+                    problem: Refusal::Permission,
+                    ..
+                }) => {
+                    "may only be read by this login, which will do for producer and gateway; a \
+                     projector's must own the schema"
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let found = format!("{found}, and {written}");
             let Some(replica) = &server.read_server else {
                 return Ok(format!("{config} {found}"));
             };
@@ -249,7 +262,12 @@ async fn database(env: &Env) -> anyhow::Result<String> {
     match ReadModel::open_read_only(&config).statistics().await {
         Ok(statistics) => {
             let images: u64 = statistics.iter().map(|provider| provider.images).sum();
-            Ok(format!("{file} holds {images} images and can be written"))
+            ReadModel::rehearse(&config).await.with_context(|| {
+                format!("{file} cannot be written; change its owner or set DATABASE_PATH")
+            })?;
+            Ok(format!(
+                "{file} holds {images} images and can be written (tried, and rolled back)"
+            ))
         }
         Err(ReadModelError::NotReady) => Ok(format!(
             "{file} can be written; the projector makes the tables when it starts"

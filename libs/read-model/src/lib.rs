@@ -83,6 +83,18 @@ impl ReadModel {
         }
     }
 
+    /// Write with these settings, as a projector does, in a transaction that is rolled back: nothing
+    /// is left of it, and a projector at work only waits for a moment.
+    ///
+    /// # Errors
+    /// Why it cannot be written; [`ReadModelError::NotReady`] if there is no file yet.
+    pub async fn rehearse(config: &ReadModelConfig) -> Result<()> {
+        match config {
+            ReadModelConfig::Sqlite(path) => sqlite::rehearse(path).await,
+            ReadModelConfig::SqlServer(config) => SqlServer::rehearse(config).await,
+        }
+    }
+
     /// [`Self::open`] for a file, which is made with its folder if need be.
     ///
     /// # Errors

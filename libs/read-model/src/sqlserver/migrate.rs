@@ -75,7 +75,7 @@ impl SqlServer {
     }
 
     /// CREATE SCHEMA must be alone in its batch.
-    async fn make_schema(&self, connection: &mut Connection) -> Result<(), Fault> {
+    pub(super) async fn make_schema(&self, connection: &mut Connection) -> Result<(), Fault> {
         let schema = self.shared.schema.as_str();
         let found = connection.query(SCHEMA_ID, &[&schema]).await?;
         if found.iter().flatten().next().is_none() {

@@ -13,6 +13,7 @@ mod json;
 mod migrate;
 mod pool;
 mod rebuild;
+mod rehearse;
 mod rows;
 mod statements;
 mod text;

@@ -87,6 +87,10 @@ macro_rules! statistics_json {
 
 pub(super) const BEGIN: &str = "BEGIN TRANSACTION";
 pub(super) const COMMIT: &str = "COMMIT TRANSACTION";
+pub(super) const ROLLBACK: &str = "ROLLBACK TRANSACTION";
+/// What only who may make and write the tables can do; always rolled back.
+pub(super) const WRITE_PROBE: &str = "CREATE TABLE imagefleet.write_probe (n INT NOT NULL);
+     INSERT INTO imagefleet.write_probe (n) VALUES (1)";
 /// Behind a statement: how many rows it changed.
 pub(super) const CHANGED: &str = "; SELECT CAST(@@ROWCOUNT AS BIGINT) AS changed";
 

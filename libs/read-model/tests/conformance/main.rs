@@ -10,6 +10,7 @@
     unreachable_pub
 )]
 
+mod access;
 mod bed;
 #[path = "../common/mod.rs"]
 mod common;
@@ -37,6 +38,7 @@ macro_rules! cases {
 
 /// What every database does.
 const EVERYWHERE: &[(&str, Case)] = cases![
+    access::writing_is_tried_and_taken_back,
     fold::folding_equals_the_pure_fold,
     fold::the_tables_are_the_same_however_events_are_cut_into_batches,
     fold::the_same_batch_again_is_refused_and_changes_nothing,

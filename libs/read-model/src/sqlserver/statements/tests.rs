@@ -11,6 +11,8 @@ use crate::sqlserver::{connect, images, migrate, pool};
 const ALL: &[&str] = &[
     BEGIN,
     COMMIT,
+    ROLLBACK,
+    WRITE_PROBE,
     CHANGED,
     MOVE_CHECKPOINT,
     MAKE_CHECKPOINT,
