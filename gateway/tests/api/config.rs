@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use gateway::{Config, Delivery, Gateway};
 use jetstream::NatsConfig;
 use prometheus::Registry;
+use read_model::ReadModelConfig;
 use runtime::{ConfigError, Env, Health};
 use storage::{S3Config, StoreConfig};
 
@@ -37,7 +38,8 @@ fn images_come_from_the_store_where_every_browser_reaches_it() {
         let endpoint = endpoint.and_then(|url| url.parse().ok());
         let store = StoreConfig::S3(S3Config::new("photos", "us-east-1", endpoint));
         let env = Env::from_pairs(pairs.iter().copied());
-        Config::from_env(&env, nats(), store, PathBuf::from("x.db")).map(|config| config.delivery)
+        Config::from_env(&env, nats(), store, ReadModelConfig::sqlite("x.db"))
+            .map(|config| config.delivery)
     };
     let inside = Some("http://seaweedfs:8333");
     let (redirect, stream) = (

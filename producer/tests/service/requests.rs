@@ -123,7 +123,7 @@ async fn a_wrong_key_fails_the_import_at_once() {
 /// A producer that signs in as the service account.
 fn signed_in(fleet: &Fleet) -> Running {
     let config = fleet.config();
-    let key = config.database_path.with_extension("json");
+    let key = fleet.folder.path().join("google.json");
     std::fs::write(&key, fleet.drive.service_account_file()).unwrap();
     let credentials = drive::Credentials::read(&key).unwrap();
     Running::start(Config {
