@@ -131,10 +131,11 @@ pub(super) const LOAD_ITEMS: &str = concat!(
     bin2!("w.item_id"),
 );
 
-// What it changes.
+// What it changes. An UPDATE names its table, which FROM has once, as `i`: that is the one.
 
 pub(super) const UPDATE_STATISTICS: &str = concat!(
-    "UPDATE i SET images = w.images, bytes = w.bytes
+    "UPDATE imagefleet.[statistics]
+     SET images = w.images, bytes = w.bytes
      FROM imagefleet.[statistics] AS i JOIN ",
     statistics_json!(),
     " ON i.provider = ",
@@ -146,8 +147,9 @@ pub(super) const INSERT_STATISTICS: &str = concat!(
     statistics_json!(),
 );
 pub(super) const UPDATE_IMPORTS: &str = concat!(
-    "UPDATE i SET status = w.status, folder = w.folder, folder_name = w.folder_name,
-       prefix = w.prefix, requested_by = w.requested_by, recursive = w.recursive,
+    "UPDATE imagefleet.imports
+     SET status = w.status, folder = w.folder, folder_name = w.folder_name, prefix = w.prefix,
+       requested_by = w.requested_by, recursive = w.recursive,
        skip_unchanged = w.skip_unchanged, total = w.total, imported = w.imported,
        skipped = w.skipped, failed = w.failed, retrying = w.retrying, bytes = w.bytes,
        listing_completed = w.listing_completed, pages = w.pages, cause = w.cause,
@@ -171,8 +173,9 @@ pub(super) const INSERT_IMPORTS: &str = concat!(
     import_json!(),
 );
 pub(super) const UPDATE_ITEMS: &str = concat!(
-    "UPDATE i SET file_id = w.file_id, state = w.state, run = w.run, attempt = w.attempt,
-       name = w.name, size = w.size, cause = w.cause, message = w.message, task = w.task,
+    "UPDATE imagefleet.import_items
+     SET file_id = w.file_id, state = w.state, run = w.run, attempt = w.attempt, name = w.name,
+       size = w.size, cause = w.cause, message = w.message, task = w.task,
        updated_at = w.updated_at
      FROM imagefleet.import_items AS i JOIN ",
     item_json!(),
@@ -190,8 +193,9 @@ pub(super) const INSERT_ITEMS: &str = concat!(
     item_json!(),
 );
 pub(super) const UPDATE_IMAGES: &str = concat!(
-    "UPDATE i SET id = w.id, name = w.name, name_search = w.name_search, path = w.path,
-       size = w.size, mime_type = w.mime_type, provider = w.provider, bucket = w.bucket,
+    "UPDATE imagefleet.images
+     SET id = w.id, name = w.name, name_search = w.name_search, path = w.path, size = w.size,
+       mime_type = w.mime_type, provider = w.provider, bucket = w.bucket,
        object_key = w.object_key, md5 = w.md5, sha256 = w.sha256, content_tag = w.content_tag,
        width = w.width, height = w.height, taken_at = w.taken_at, orientation = w.orientation,
        modified_time = w.modified_time,
