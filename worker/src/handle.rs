@@ -37,6 +37,7 @@ pub(crate) async fn handle(
         tracing::info!("a task came again while it is being worked on; passed over");
         return;
     };
+    let suspect = worker.suspects.hold(deaths(&delivery));
     let settle = tokio::select! {
         biased;
         settle = work(&worker, &delivery, ticket) => settle,
@@ -53,6 +54,7 @@ pub(crate) async fn handle(
     if let Err(error) = settled {
         tracing::warn!(error = %error, "settling failed; the task will be delivered again");
     }
+    drop(suspect);
     drop(hold);
 }
 
@@ -87,7 +89,10 @@ async fn work(worker: &Worker, delivery: &Delivery, ticket: Ticket) -> Settle {
         Ok(Task::ImportImage(task)) => {
             let _alone = match worker.suspects.judge(deaths(delivery)) {
                 Standing::Clear => None,
-                Standing::Alone(place) => Some(place),
+                Standing::Alone(place) => {
+                    worker.suspects.others_gone().await;
+                    Some(place)
+                }
                 Standing::Later => {
                     return match worker.put_off(&task, delivery).await {
                         Ok(_) => Settle::Done,

@@ -7,7 +7,8 @@ use async_nats::HeaderMap;
 use contracts::{ImportImage, streams, subjects};
 use jetstream::{Delivery, PublishError, at_schedule};
 use time::OffsetDateTime;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::time::{sleep, timeout};
 
 use crate::Worker;
 
@@ -15,10 +16,25 @@ use crate::Worker;
 pub(crate) const SUSPECT: i64 = 2;
 /// How long a suspect rests while another one is worked on.
 const REST: Duration = Duration::from_secs(1);
+/// Within this time those that were fetched along with a suspect are known.
+const GATHERED: Duration = Duration::from_millis(250);
+/// How long they may take to be gone; longer means that NATS is away.
+const GONE: Duration = Duration::from_secs(10);
 
 /// The one place for a suspect.
 pub(crate) struct Suspects {
     place: Semaphore,
+    /// Suspects in this worker's hands.
+    held: watch::Sender<usize>,
+}
+
+/// A suspect is in this worker's hands as long as this is.
+pub(crate) struct Held<'a>(&'a watch::Sender<usize>);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|held| *held -= 1);
+    }
 }
 
 /// What a task's past deaths mean for it.
@@ -37,7 +53,25 @@ impl Suspects {
     pub(crate) fn new() -> Self {
         Self {
             place: Semaphore::new(1),
+            held: watch::Sender::new(0),
         }
+    }
+
+    /// Notes a suspect until it is settled; `None` if it is none.
+    pub(crate) fn hold(&self, deaths: i64) -> Option<Held<'_>> {
+        (deaths >= SUSPECT).then(|| {
+            self.held.send_modify(|held| *held += 1);
+            Held(&self.held)
+        })
+    }
+
+    /// For the one that is to be worked on: waits until the suspects that came along with it are put
+    /// off and settled. They would die with it, once more, untouched.
+    pub(crate) async fn others_gone(&self) {
+        sleep(GATHERED).await;
+        let mut held = self.held.subscribe();
+        // Whoever cannot be put off dies along, if it comes to that: nobody waits for ever.
+        let _ = timeout(GONE, held.wait_for(|held| *held <= 1)).await;
     }
 
     pub(crate) fn judge(&self, deaths: i64) -> Standing<'_> {
@@ -84,6 +118,8 @@ impl Worker {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     #[test]
@@ -97,5 +133,18 @@ mod tests {
         assert!(matches!(suspects.judge(5), Standing::Hopeless));
         drop(first);
         assert!(matches!(suspects.judge(4), Standing::Alone(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_is_worked_on_waits_until_the_others_are_settled() {
+        let suspects = Suspects::new();
+        assert!(suspects.hold(1).is_none());
+        let _chosen = suspects.hold(SUSPECT);
+        suspects.others_gone().await;
+        let other = suspects.hold(4);
+        let mut waiting = pin!(suspects.others_gone());
+        assert!(timeout(GONE / 2, &mut waiting).await.is_err());
+        drop(other);
+        assert!(timeout(GATHERED, waiting).await.is_ok());
     }
 }

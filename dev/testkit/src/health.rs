@@ -25,13 +25,27 @@ impl Process {
     /// # Errors
     /// When it is gone.
     pub fn peak_rss(&self) -> anyhow::Result<u64> {
+        self.status("VmHWM:")
+    }
+
+    /// Bytes, of a line of `/proc/PID/status` that is in kB.
+    fn status(&self, line: &'static str) -> anyhow::Result<u64> {
         let pid = self.pid().context("the process is gone")?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let peak = status
+        let found = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .find_map(|found| found.strip_prefix(line))
             .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-        Ok(1024 * peak.context("no VmHWM")?)
+        Ok(1024 * found.with_context(|| format!("no {line}"))?)
+    }
+
+    /// [`Self::peak_rss`] without the pages of its program and libraries that are resident now: what
+    /// it holds itself. Unoptimised code takes up twice what a release takes.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn peak_held(&self) -> anyhow::Result<u64> {
+        Ok(self.peak_rss()?.saturating_sub(self.status("RssFile:")?))
     }
 
     /// What it waits for: dependency and reason, empty when it is ready.

@@ -9,11 +9,12 @@ use testkit::{Fleet, fleet};
 
 use crate::DEADLINE;
 
-/// What each role may have resident.
-const LIMIT: u64 = 64 << 20;
+/// What each role may hold. With the code of a release beside it, which is some 15 MiB, it stays within
+/// the 64 MiB of `bin/just bench memory`.
+const LIMIT: u64 = 48 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_image_of_300_megabytes_passes_through_64() {
+async fn an_image_of_300_megabytes_is_never_held() {
     const SIZE: u64 = 300_000_000;
     // A picture followed by nothing but zeros, which take no place on disk.
     let folder = tempfile::tempdir().unwrap();
@@ -48,7 +49,7 @@ async fn an_image_of_300_megabytes_passes_through_64() {
         ("projector", &fleet.projector),
         ("gateway", &fleet.gateway),
     ] {
-        let peak = process.peak_rss().unwrap();
+        let peak = process.peak_held().unwrap();
         println!("{role}: {:.1} MiB", peak as f64 / 1_048_576.0);
         assert!(peak <= LIMIT, "the {role} had {} MiB", peak >> 20);
     }
