@@ -289,6 +289,10 @@ async fn database_server(config: &ReadModelConfig) -> anyhow::Result<String> {
         Err(ReadModelError::NotReady) => {
             Ok("can be logged in to; the projector makes the tables when it starts".to_owned())
         }
+        Err(ReadModelError::Unavailable(why)) => anyhow::bail!(
+            "{config} does not answer: {why}; check DB_SERVER and DB_PORT, that the server runs and \
+             takes TCP connections, and that no firewall stands between"
+        ),
         Err(error) => Err(error.into()),
     }
 }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use common::{code, imagefleet, stderr, stdout};
 use serde_json::Value;
@@ -225,18 +225,60 @@ fn the_doctor_names_what_is_wrong() {
         .output()
         .unwrap();
     assert_eq!(code(&output), 1, "{}", stderr(&output));
-    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_checks(
+        &output,
+        &[
+            ("settings", false, "WORKER_CONCURRENCY"),
+            ("nats", false, "NATS_URL"),
+            ("drive", false, "GOOGLE_DRIVE_ENDPOINT"),
+            ("store", true, "written, read and deleted"),
+            ("database", false, "DATABASE_PATH"),
+        ],
+    );
+}
+
+#[test]
+fn the_doctor_names_the_settings_of_servers_that_do_not_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = imagefleet(folder.path())
+        .args(["doctor", "--json"])
+        .env("NATS_URL", "nats://127.0.0.1:1")
+        .env("GOOGLE_DRIVE_ENDPOINT", "http://127.0.0.1:1")
+        .env("STORAGE_PROVIDER", "azure")
+        .env("AZURE_STORAGE_CONTAINER_NAME", "photos")
+        .env(
+            "AZURE_STORAGE_CONNECTION_STRING",
+            "BlobEndpoint=http://127.0.0.1:1/alice;AccountName=alice;AccountKey=aHVudGVyMg==",
+        )
+        .env("DB_SERVER", "127.0.0.1,1")
+        .env("DB_NAME", "photos")
+        .env("DB_USER", "projector")
+        .env("DB_PASSWORD", "hunter2")
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    assert_checks(
+        &output,
+        &[
+            ("settings", true, ""),
+            ("store", false, "AZURE_STORAGE_CONNECTION_STRING"),
+            ("database", false, "DB_SERVER and DB_PORT"),
+        ],
+    );
+    let said = stdout(&output);
+    assert!(
+        !said.contains("hunter2") && !said.contains("aHVudGVyMg"),
+        "{said}"
+    );
+}
+
+fn assert_checks(output: &Output, expected: &[(&str, bool, &str)]) {
+    let report: Value = serde_json::from_str(&stdout(output)).unwrap();
     assert_eq!(report["ok"], false);
-    for (name, ok, detail) in [
-        ("settings", false, "WORKER_CONCURRENCY"),
-        ("nats", false, "NATS_URL"),
-        ("drive", false, "GOOGLE_DRIVE_ENDPOINT"),
-        ("store", true, "written, read and deleted"),
-        ("database", false, "DATABASE_PATH"),
-    ] {
+    for (name, ok, detail) in expected {
         let checks = report["checks"].as_array().unwrap();
-        let check = checks.iter().find(|check| check["name"] == name).unwrap();
-        assert_eq!(check["ok"], ok, "{check}");
+        let check = checks.iter().find(|check| check["name"] == *name).unwrap();
+        assert_eq!(check["ok"], *ok, "{check}");
         assert!(
             check["detail"].as_str().unwrap().contains(detail),
             "{check}"
