@@ -117,7 +117,7 @@ async fn setting_up_and_verifying() {
     assert!(matches!(error, TopologyError::Denied(_)), "{error}");
     let requester = it.connect(User::Requester).await;
     let subject = "$JS.API.STREAM.INFO.IMPORTS";
-    denied("requester", subject, topology::verify(&requester)).await;
+    denied("requester", subject, Box::pin(topology::verify(&requester))).await;
 
     // A role that starts with such a login says so, and waits for the operator.
     let (health, stop) = (Health::new("test"), CancellationToken::new());
@@ -237,7 +237,12 @@ async fn other_calls_when_they_are_wrapped() {
     )
     .await;
     let watch = worker.unless_denied(&["$JS.API.>"], bucket.watch_all());
-    denied("worker", "$JS.API.CONSUMER.CREATE.KV_SUBMISSIONS", watch).await;
+    denied(
+        "worker",
+        "$JS.API.CONSUMER.CREATE.KV_SUBMISSIONS",
+        Box::pin(watch),
+    )
+    .await;
 
     // Of many at once each is told.
     let calls = (0..50).map(|n| {
