@@ -39,8 +39,8 @@ impl Process {
         Ok(1024 * found.with_context(|| format!("no {line}"))?)
     }
 
-    /// [`Self::peak_rss`] without the pages of its program and libraries that are resident now: what
-    /// it holds itself. Unoptimised code takes up twice what a release takes.
+    /// [`Self::peak_rss`] without the pages of its program and libraries that are resident now: about
+    /// what it holds itself. Too little, if fewer of those were resident at the peak.
     ///
     /// # Errors
     /// When it is gone.

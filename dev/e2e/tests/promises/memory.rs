@@ -9,8 +9,8 @@ use testkit::{Fleet, fleet};
 
 use crate::DEADLINE;
 
-/// What each role may hold. With the code of a release beside it, which is some 15 MiB, it stays within
-/// the 64 MiB of `bin/just bench memory`.
+/// What each role may hold, its program's pages apart: those of this build say nothing about a release.
+/// That a release stays within 64 MiB in all is for `bin/just bench memory` to show.
 const LIMIT: u64 = 48 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
