@@ -7,7 +7,7 @@ use async_nats::HeaderMap;
 use contracts::{ImportImage, streams, subjects};
 use jetstream::{Delivery, PublishError, at_schedule};
 use time::OffsetDateTime;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::Worker;
@@ -16,16 +16,28 @@ use crate::Worker;
 pub(crate) const SUSPECT: i64 = 2;
 /// How long a suspect rests while another one is worked on.
 const REST: Duration = Duration::from_secs(1);
-/// Within this time those that were fetched along with a suspect are known.
-const GATHERED: Duration = Duration::from_millis(250);
+/// Within this time those that came with a fetch have been looked at.
+const LOOKED_AT: Duration = Duration::from_millis(100);
 /// How long they may take to be gone; longer means that NATS is away.
 const GONE: Duration = Duration::from_secs(10);
 
-/// The one place for a suspect.
+/// Which suspects this worker has, and whether more may come.
 pub(crate) struct Suspects {
-    place: Semaphore,
+    /// One of them is worked on.
+    alone: watch::Sender<bool>,
     /// Suspects in this worker's hands.
     held: watch::Sender<usize>,
+    /// Tasks may be on their way to this worker.
+    fetching: watch::Sender<bool>,
+}
+
+/// A suspect is worked on, as long as this is.
+pub(crate) struct Alone<'a>(&'a watch::Sender<bool>);
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        self.0.send_replace(false);
+    }
 }
 
 /// A suspect is in this worker's hands as long as this is.
@@ -42,7 +54,7 @@ pub(crate) enum Standing<'a> {
     /// Nothing speaks against it.
     Clear,
     /// It is worked on with no other suspect beside it, as long as this is held.
-    Alone(SemaphorePermit<'a>),
+    Alone(Alone<'a>),
     /// Another suspect is being worked on.
     Later,
     /// It is not touched again.
@@ -52,8 +64,9 @@ pub(crate) enum Standing<'a> {
 impl Suspects {
     pub(crate) fn new() -> Self {
         Self {
-            place: Semaphore::new(1),
+            alone: watch::Sender::new(false),
             held: watch::Sender::new(0),
+            fetching: watch::Sender::new(false),
         }
     }
 
@@ -65,13 +78,36 @@ impl Suspects {
         })
     }
 
-    /// For the one that is to be worked on: waits until the suspects that came along with it are put
-    /// off and settled. They would die with it, once more, untouched.
+    /// For the one that is to be worked on: waits until the suspects that came along with it, or are
+    /// on their way, are put off and settled. They would die with it, once more, untouched.
     pub(crate) async fn others_gone(&self) {
-        sleep(GATHERED).await;
-        let mut held = self.held.subscribe();
+        let (mut held, mut fetching) = (self.held.subscribe(), self.fetching.subscribe());
+        let gone = async {
+            let _ = fetching.wait_for(|fetching| !fetching).await;
+            sleep(LOOKED_AT).await;
+            let _ = held.wait_for(|held| *held <= 1).await;
+        };
         // Whoever cannot be put off dies along, if it comes to that: nobody waits for ever.
-        let _ = timeout(GONE, held.wait_for(|held| *held <= 1)).await;
+        let _ = timeout(GONE, gone).await;
+    }
+
+    /// The last fetch is over: what it brought is here.
+    pub(crate) fn fetched(&self) {
+        self.fetching.send_replace(false);
+    }
+
+    /// Leave to fetch, until [`Self::fetched`]: given while no suspect is worked on.
+    pub(crate) async fn may_fetch(&self) {
+        let mut alone = self.alone.subscribe();
+        loop {
+            // First said, then looked, as the suspect does: one of the two sees the other.
+            self.fetching.send_replace(true);
+            if !*alone.borrow_and_update() {
+                return;
+            }
+            self.fetching.send_replace(false);
+            let _ = alone.wait_for(|alone| !alone).await;
+        }
     }
 
     pub(crate) fn judge(&self, deaths: i64) -> Standing<'_> {
@@ -81,9 +117,16 @@ impl Suspects {
         if deaths < SUSPECT {
             return Standing::Clear;
         }
-        self.place
-            .try_acquire()
-            .map_or(Standing::Later, Standing::Alone)
+        let first = self.alone.send_if_modified(|alone| {
+            let first = !*alone;
+            *alone = true;
+            first
+        });
+        if first {
+            Standing::Alone(Alone(&self.alone))
+        } else {
+            Standing::Later
+        }
     }
 }
 
@@ -145,6 +188,22 @@ mod tests {
         let mut waiting = pin!(suspects.others_gone());
         assert!(timeout(GONE / 2, &mut waiting).await.is_err());
         drop(other);
-        assert!(timeout(GATHERED, waiting).await.is_ok());
+        assert!(timeout(LOOKED_AT, waiting).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_fetched_beside_one_that_is_worked_on() {
+        let suspects = Suspects::new();
+        suspects.may_fetch().await;
+        let alone = suspects.judge(SUSPECT);
+        let mut waiting = pin!(suspects.others_gone());
+        let late = timeout(GONE / 2, &mut waiting).await;
+        assert!(late.is_err(), "more may come of the fetch under way");
+        suspects.fetched();
+        assert!(timeout(GONE / 2, waiting).await.is_ok());
+        let mut next = pin!(suspects.may_fetch());
+        assert!(timeout(GONE, &mut next).await.is_err());
+        drop(alone);
+        assert!(timeout(GONE, next).await.is_ok());
     }
 }

@@ -42,12 +42,14 @@ impl Worker {
     /// A worker with work pays first. One without takes a single task unpaid, so that its first finds
     /// it at once and however small the share of an idle worker is; it pays when it downloads.
     pub(crate) async fn tickets(&self, slots: usize) -> Vec<Ticket> {
+        self.suspects.fetched();
         self.may_fetch().await;
         self.held.expect_more(self.last_fetch.was_full());
         let tickets = payable(&self.quota, &self.activity, slots).await;
         self.last_fetch
             .asked
             .store(tickets.len(), Ordering::Relaxed);
+        self.suspects.may_fetch().await;
         tickets
     }
 }

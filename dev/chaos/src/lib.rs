@@ -6,13 +6,11 @@
 
 pub mod check;
 pub mod crew;
-pub mod dice;
 pub mod evidence;
 pub mod expect;
 pub mod follow;
 pub mod journal;
 pub mod plan;
-pub mod proxy;
 mod run;
 pub mod tables;
 pub mod world;

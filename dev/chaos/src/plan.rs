@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::dice::Dice;
-use crate::proxy::Trouble;
+use testkit::dice::Dice;
+use testkit::proxy::Trouble;
 
 /// How large a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

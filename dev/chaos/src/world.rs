@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use drive_sim::{Faults, Server};
 use rusqlite::Connection;
+use testkit::dice::Dice;
+use testkit::proxy::{Proxy, Trouble};
 use testkit::weed::Weed;
 use testkit::{NatsServer, Process};
 use tokio::sync::{Mutex, RwLock};
 
 use crate::crew::{Crew, Settings};
-use crate::dice::Dice;
 use crate::journal::{Broken, Journal};
 use crate::plan::{Fault, Link, Plan, Role};
-use crate::proxy::{Proxy, Trouble};
 
 /// The bucket that images go to.
 pub const BUCKET: &str = "chaos";

@@ -3,11 +3,13 @@
 
 pub mod azurite;
 pub mod cluster;
+pub mod dice;
 pub mod fleet;
 mod health;
 mod keeper;
 pub mod nats;
 pub mod process;
+pub mod proxy;
 mod signals;
 pub mod tools;
 pub mod wait;
