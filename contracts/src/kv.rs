@@ -41,6 +41,10 @@ pub struct Presence {
     pub role: String,
     /// Whether it has work for its share of the quota right now.
     pub busy: bool,
+    /// What a busy producer weighs when the quota is divided, in thousandths of a busy worker; 20
+    /// unless told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
     /// What it waits for: dependency and reason, for people.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub waiting: BTreeMap<String, String>,

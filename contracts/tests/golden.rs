@@ -248,6 +248,7 @@ fn every_kv_value_reads_and_writes_its_golden_file() {
         v: 1,
         role: "worker".into(),
         busy: true,
+        weight: None,
         waiting: [("store".to_owned(), "bucket missing".to_owned())].into(),
     };
     check_value("kv.presence", &presence);

@@ -5,6 +5,7 @@ use std::sync::{MutexGuard, PoisonError};
 
 use drive::{DriveError, Entry, ErrorKind, Folder, FolderRef, Page, cost};
 use runtime::backoff::Reconnect;
+use tokio::time::Instant;
 
 use crate::Producer;
 use crate::checkpoint::FolderNode;
@@ -95,7 +96,9 @@ impl Producer {
         loop {
             tries += 1;
             let permit = self.breaker.admit().await;
+            let asked = Instant::now();
             self.quota.acquire(units).await;
+            self.appetite.waited(asked.elapsed());
             let result = make().await;
             let outcome = match &result {
                 Ok(_) => "ok",

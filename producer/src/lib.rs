@@ -23,7 +23,7 @@ use contracts::streams;
 use drive::Drive;
 use jetstream::consume::{self, Options};
 use jetstream::presence::{self, Activity};
-use jetstream::{Controls, Nats, topology};
+use jetstream::{Appetite, Controls, Nats, topology};
 use read_model::ReadModel;
 use runtime::{Breaker, Quota, Service};
 
@@ -40,6 +40,8 @@ struct Producer {
     read_model: ReadModel,
     quota: Quota,
     activity: Activity,
+    /// How much of the quota listing takes.
+    appetite: Appetite,
     /// Calls to Drive under way, or waiting for their part of the quota.
     calls: Mutex<usize>,
     breaker: Breaker,
@@ -62,11 +64,13 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
     if !topology::verify_when_there(&nats, &service.health, &service.stop).await? {
         return Ok(());
     }
+    let appetite = Appetite::default();
     let producer = Arc::new(Producer {
         drive: Drive::new(config.drive)?,
         read_model: ReadModel::open_read_only(&config.read_model),
         quota: Quota::new(config.quota),
-        activity: Activity::default(),
+        activity: Activity::with(appetite.clone()),
+        appetite,
         calls: Mutex::default(),
         breaker: Breaker::new("drive", service.health.clone()),
         metrics,

@@ -4,6 +4,7 @@
 //! [`batch`] publishes many messages or none; [`consume`] takes a slot before it fetches and hands
 //! out [`Delivery`]s, which stay alive while they are worked on and settle exactly once.
 
+mod appetite;
 pub mod batch;
 mod config;
 mod connect;
@@ -21,6 +22,7 @@ mod share;
 mod tls;
 pub mod topology;
 
+pub use appetite::Appetite;
 pub use config::NatsConfig;
 pub use connect::{ConnectError, Nats, connect, connect_when_up};
 pub use controls::Controls;

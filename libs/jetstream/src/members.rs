@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_nats::jetstream::kv::{Entry, Operation};
 use contracts::kv::Presence;
@@ -11,6 +12,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::Nats;
+
+/// Whoever has not renewed its entry for so long is gone: three renewals missed. Shorter than the
+/// bucket keeps the entry, because until then its share lies idle.
+pub(crate) const EXPIRY: Duration = Duration::from_secs(4);
 
 /// The live processes. Clones share the list.
 #[derive(Clone, Default)]
@@ -76,7 +81,7 @@ impl Members {
     /// Those that renewed their entry in time. Expiry itself sends no change, so it is seen to here.
     pub(crate) fn live(&self) -> MutexGuard<'_, HashMap<String, (Presence, Instant)>> {
         let mut seen = self.lock();
-        seen.retain(|_, (_, at)| at.elapsed() < streams::PRESENCE_TTL);
+        seen.retain(|_, (_, at)| at.elapsed() < EXPIRY);
         seen
     }
 

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::appetite::Appetite;
 use crate::lost::{connected, unless_lost};
 use crate::share::Share;
 use crate::{Members, Nats};
@@ -23,13 +24,15 @@ use crate::{Members, Nats};
 /// would be missed more than it would be used.
 const LINGER: Duration = Duration::from_secs(2);
 /// How often the entry is renewed.
-const RENEW: Duration = Duration::from_millis(1250);
+const RENEW: Duration = Duration::from_secs(1);
 /// How often the share is looked at, for what comes about by time alone.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Announces whether this process has work for its share.
+/// Announces whether this process has work for its share, and how large a share that takes.
 #[derive(Clone, Default)]
 pub struct Activity {
+    /// `None` weighs what everybody of its role does.
+    appetite: Option<Appetite>,
     inner: Arc<Inner>,
 }
 
@@ -46,6 +49,15 @@ struct State {
 }
 
 impl Activity {
+    /// For a process that takes as large a share as its `appetite` says.
+    #[must_use]
+    pub fn with(appetite: Appetite) -> Self {
+        Self {
+            appetite: Some(appetite),
+            inner: Arc::default(),
+        }
+    }
+
     /// Say whether there is work. Cheap when nothing changes.
     pub fn set_busy(&self, busy: bool) {
         let mut state = self.state();
@@ -206,6 +218,7 @@ async fn renew(
             v: 1,
             role: role.to_owned(),
             busy: activity.is_busy(),
+            weight: activity.appetite.as_ref().map(Appetite::weight),
             waiting: health.missing(),
         };
         let mine = serde_json::to_vec(&mine)?;

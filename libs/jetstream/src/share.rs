@@ -8,9 +8,14 @@ use tokio::time::Instant;
 
 use crate::Members;
 
-/// What a producer weighs beside a worker: listing a page of 999 images costs half of what
-/// downloading one of them does.
-const PRODUCER_WEIGHT: f64 = 0.02;
+/// What a busy producer weighs beside a worker that does not say.
+const PRODUCER: f64 = 0.02;
+/// What the idle weigh. Nobody is ever without a share: the first call after idling must not wait for
+/// the fleet. It need not: the dearest call is saved up for, however small the share.
+const IDLE: f64 = 0.001;
+/// What producers weigh together at most, of what busy workers do: listing folders of one image
+/// costs half of what downloading it does.
+const LISTING: f64 = 0.5;
 /// Within this time everybody has heard of a change. Who gains by it waits as long for those who
 /// lose.
 const HEARD: Duration = Duration::from_secs(1);
@@ -30,10 +35,27 @@ impl Share {
         let now = Instant::now();
         let (right, alone) = {
             let live = members.live();
-            let total: f64 = live.values().map(|(presence, _)| weight(presence)).sum();
-            let mine = live
-                .get(instance)
-                .map_or(0.0, |(presence, _)| weight(presence));
+            let (mut listing, mut others, mut downloading) = (0.0, 0.0, 0.0);
+            for (presence, _) in live.values() {
+                match (is_listing(presence), presence.busy) {
+                    (true, _) => listing += weight(presence),
+                    (false, busy) => {
+                        others += weight(presence);
+                        downloading += if busy { weight(presence) } else { 0.0 };
+                    }
+                }
+            }
+            // With no worker busy there is nobody to leave anything to.
+            let most = if downloading > 0.0 {
+                downloading * LISTING
+            } else {
+                f64::INFINITY
+            };
+            let bounded = if listing > most { most / listing } else { 1.0 };
+            let total = others + listing * bounded;
+            let mine = live.get(instance).map_or(0.0, |(presence, _)| {
+                weight(presence) * if is_listing(presence) { bounded } else { 1.0 }
+            });
             let right = if mine > 0.0 { mine / total } else { 0.0 };
             (right, total <= mine)
         };
@@ -63,11 +85,16 @@ impl Share {
 fn weight(presence: &Presence) -> f64 {
     match (presence.role.as_str(), presence.busy) {
         ("projector", _) => 0.0,
-        ("producer", true) => PRODUCER_WEIGHT,
+        ("producer", true) => presence.weight.map_or(PRODUCER, |thousandths| {
+            f64::from(thousandths.max(1)) / 1000.0
+        }),
         (_, true) => 1.0,
-        // Nobody is ever without a share: the first call after idling must not wait for the fleet.
-        (_, false) => PRODUCER_WEIGHT / 4.0,
+        (_, false) => IDLE,
     }
+}
+
+fn is_listing(presence: &Presence) -> bool {
+    presence.role == "producer" && presence.busy
 }
 
 #[cfg(test)]

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use contracts::streams::PRESENCE_TTL;
 use runtime::Quota;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+mod listing;
+
 use super::*;
+use crate::members::EXPIRY;
 
 const DOWNLOAD: u32 = 200;
 
@@ -84,6 +86,8 @@ struct Fleet {
     limit: u32,
     bus: Bus,
     calls: Arc<Calls>,
+    /// Tasks, where it is said how many there are.
+    queue: Option<Arc<Semaphore>>,
 }
 
 /// One worker; dies silently when dropped.
@@ -106,6 +110,7 @@ impl Fleet {
             limit,
             bus: Bus::default(),
             calls: Arc::default(),
+            queue: None,
         }
     }
 
@@ -134,10 +139,11 @@ impl Fleet {
                         v: 1,
                         role: "worker".into(),
                         busy: is_busy(),
+                        weight: None,
                         waiting: BTreeMap::new(),
                     };
                     bus.tell(&name, Some(mine));
-                    tokio::time::sleep(PRESENCE_TTL / 4).await;
+                    tokio::time::sleep(EXPIRY / 4).await;
                 }
             }
         };
@@ -154,6 +160,7 @@ impl Fleet {
             }
         };
         let calls = Arc::clone(&self.calls);
+        let queue = self.queue.clone();
         let works = async move {
             loop {
                 if !is_busy() {
@@ -162,6 +169,9 @@ impl Fleet {
                 }
                 for ticket in quota.reserve(DOWNLOAD, 64).await {
                     let calls = Arc::clone(&calls);
+                    if let Some(queue) = &queue {
+                        queue.acquire().await.unwrap().forget();
+                    }
                     tokio::spawn(async move {
                         // Fetching.
                         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -268,7 +278,7 @@ async fn one_dies_and_another_joins() {
         drop(members.pop());
         minutes(1).await;
         // Its share is missed until its entry expires, and no longer.
-        let missed = (PRESENCE_TTL + HEARD).as_secs_f64() / 60.0 / size as f64;
+        let missed = (EXPIRY + HEARD).as_secs_f64() / 60.0 / size as f64;
         let used = fleet.used(dies, 60);
         assert!(used >= 0.97 - missed, "{used} while one of {size} dies");
         let joins = Instant::now();
@@ -307,6 +317,7 @@ async fn who_cannot_renew_its_entry_stops_spending() {
         v: 1,
         role: "worker".into(),
         busy: true,
+        weight: None,
         waiting: BTreeMap::new(),
     };
     let mut share = Share::default();
@@ -315,7 +326,7 @@ async fn who_cannot_renew_its_entry_stops_spending() {
     assert!((share.of("me", &members) - 1.0).abs() < 1e-9, "alone");
     members.put("you".into(), presence);
     assert!((share.of("me", &members) - 0.5).abs() < 1e-9, "at once");
-    tokio::time::sleep(PRESENCE_TTL).await;
+    tokio::time::sleep(EXPIRY).await;
     assert!(share.of("me", &members) == 0.0, "others have it now");
 }
 
@@ -325,6 +336,7 @@ async fn a_projector_has_no_part_in_the_quota() {
         v: 1,
         role: role.to_owned(),
         busy,
+        weight: None,
         waiting: BTreeMap::new(),
     };
     let members = Members::default();
