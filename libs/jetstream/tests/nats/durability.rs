@@ -5,7 +5,6 @@
 //! as in a power cut that comes at the worst time. That a server with `sync_interval: always` has
 //! also asked the disk to keep what it has written by then is its documented promise, and not shown
 //! here.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

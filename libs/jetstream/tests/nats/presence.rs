@@ -1,5 +1,4 @@
 //! The quota is divided among those who share it, and again when they come, go and idle.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::time::Duration;
 
@@ -50,7 +49,7 @@ impl Member {
 
     async fn has(&self, share: f64) {
         until(&format!("a share is {share}"), DEADLINE, || async {
-            ((self.quota.share() - share).abs() < 0.001).then_some(())
+            ((self.quota.share() - share).abs() < 0.0001).then_some(())
         })
         .await;
     }
@@ -72,7 +71,7 @@ async fn shares_follow_who_is_there_and_who_is_busy() {
         lister.has(0.02 / 2.02)
     );
     second.activity.set_busy(false);
-    tokio::join!(first.has(1.0 / 1.025), second.has(0.005 / 1.025));
+    tokio::join!(first.has(1.0 / 1.021), second.has(0.001 / 1.021));
 
     // Whoever says goodbye is gone at once, whoever dies is gone when its entry expires.
     second.stop.cancel();

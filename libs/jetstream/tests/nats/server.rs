@@ -1,5 +1,4 @@
 //! Running a nats-server of our own.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::path::Path;
 use std::time::Duration;

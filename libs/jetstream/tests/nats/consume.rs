@@ -1,5 +1,4 @@
 //! The consume loop never holds more than its slots, settles, redelivers, and drains.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

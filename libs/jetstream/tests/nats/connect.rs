@@ -1,5 +1,4 @@
 //! A server that will not do is refused at once, and the error says what to do.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use jetstream::{ConnectError, NatsConfig, connect};
 use testkit::NatsServer;

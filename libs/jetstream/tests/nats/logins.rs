@@ -1,6 +1,5 @@
 //! TLS, client certificates, nkeys and credentials files, on a real server; and what is said when
 //! one of them does not do.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

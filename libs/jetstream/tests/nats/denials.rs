@@ -1,5 +1,4 @@
 //! What the server denies is said at once, by the call that was denied and in health.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::error::Error;
 use std::time::{Duration, Instant};

@@ -1,5 +1,4 @@
 //! Each user of `nats.conf` may do what its role does, and nothing else.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,5 +1,4 @@
 //! The topology is created once and guarded afterwards.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use async_nats::jetstream::stream::RetentionPolicy;
 use contracts::streams;

@@ -1,5 +1,4 @@
 //! A batch is stored whole or not at all, and a stale writer is refused.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use bytes::Bytes;
 use contracts::{FileId, ImportId, streams, subjects};
