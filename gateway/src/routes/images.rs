@@ -8,6 +8,7 @@ use contracts::{DeleteObject, Task};
 use read_model::{ImageRow, ImagesQuery};
 
 use crate::app::App;
+use crate::caller::Caller;
 use crate::links::Links;
 use crate::openapi::problems;
 use crate::params::{InPath, Params};
@@ -107,6 +108,7 @@ pub(crate) async fn one(
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     InPath(id): InPath,
+    caller: Caller,
 ) -> Result<Json<Deleted>> {
     let ImageRow { id, image } = find(&app, &id).await?;
     let message_id = format!("delete.{id}.{}", image.object_key);
@@ -118,7 +120,7 @@ pub(crate) async fn delete(
         written_by: None,
     });
     app.broker.queue(&task, &message_id).await?;
-    tracing::info!(import.id = %task.import_id(), image.id = id, "deletion queued");
+    tracing::info!(import.id = %task.import_id(), image.id = id, key.name = caller.name.as_deref(), "deletion queued");
     Ok(Json(Deleted {
         success: true,
         message: format!("Image {id} is being deleted."),

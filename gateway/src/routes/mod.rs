@@ -7,5 +7,6 @@ pub(crate) mod export;
 pub(crate) mod images;
 pub(crate) mod imports;
 pub(crate) mod page;
+pub(crate) mod session;
 pub(crate) mod status;
 pub(crate) mod submit;
