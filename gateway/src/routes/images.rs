@@ -32,7 +32,7 @@ problems!(StatsProblems: DatabaseUnavailable);
     params(
         ("page" = Option<u32>, Query, description = "From 1; ignored with a cursor", minimum = 1),
         ("per_page" = Option<u32>, Query, description = "20 unless told", minimum = 1, maximum = 100),
-        ("storage_provider" = Option<String>, Query, description = "Only those at `aws`, `azure` or `local`, whatever the case", pattern = "^([aA][wW][sS]|[aA][zZ][uU][rR][eE]|[lL][oO][cC][aA][lL])$"),
+        ("storage_provider" = Option<String>, Query, description = "Only those at `aws`, `azure` or `local`, whatever the case", pattern = "^([aA][wW][sS]|[aA][zZ][uU][rR][eE]|[lL][oO][cC][aA][lL])?$"),
         ("q" = Option<String>, Query, description = "Only those whose name contains this, whatever the case", max_length = 200),
         ("import" = Option<String>, Query, description = "Only those that this import stored last"),
         ("cursor" = Option<String>, Query, description = "The `next_cursor` of the last answer: the same cost on every page"),

@@ -23,6 +23,7 @@ use crate::problem::{Code, Problem, Result};
 pub(crate) struct Wanted {
     /// A Google Drive folder, as the browser's address bar shows it; or its id.
     #[schema(example = "https://drive.google.com/drive/folders/1AbC-dEf_GhIjKlMnOpQ")]
+    #[schema(min_length = 1)]
     folder_url: String,
     /// Whether its subfolders are imported too: true unless told.
     #[serde(default)]

@@ -5,6 +5,7 @@ mod access;
 mod config;
 mod connections;
 mod content;
+mod contract;
 mod control;
 mod errors;
 mod export;
