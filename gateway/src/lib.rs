@@ -5,16 +5,20 @@
 
 mod app;
 mod broker;
+mod caller;
 mod config;
 mod dependency;
 mod edge;
 mod guard;
 mod input;
+mod keys;
 mod links;
 mod metrics;
 mod objects;
+mod openapi;
 mod params;
 mod problem;
+mod rate;
 mod reads;
 mod routes;
 mod server;
@@ -35,11 +39,20 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, Delivery, Limits};
+pub use keys::{ApiKey, Scope};
 
 use crate::app::App;
 use crate::edge::Edge;
 use crate::objects::Objects;
 use crate::reads::Reads;
+
+/// The description of the HTTP API (OpenAPI 3.1), as `/api/openapi.json` serves it.
+///
+/// # Errors
+/// None today: the description is plain data.
+pub fn openapi_json() -> anyhow::Result<String> {
+    Ok(openapi::json()?)
+}
 
 /// A gateway whose address is bound and that is ready to serve.
 pub struct Gateway {
@@ -93,12 +106,21 @@ impl Gateway {
                 .map(|url| url.origin().ascii_serialization()),
             objects.redirect_origin(),
         ];
+        let connections = metrics.connections.clone();
+        let edge = Edge {
+            deadline: limits.request,
+            https: config
+                .public_url
+                .as_ref()
+                .is_some_and(|url| url.scheme() == "https"),
+            metrics,
+        };
         let app = Arc::new(App {
             local_addr,
             page_policy: routes::page::policy(storage_origins)?,
+            description: routes::docs::Description::new()?,
             limits,
             guard: guard::Guard::new(
-                &config.api_keys,
                 config.local_names_only(),
                 config.public_url.clone(),
                 config.cors_origins.clone(),
@@ -111,19 +133,18 @@ impl Gateway {
             ),
             reads,
             objects,
+            api_keys: config.api_keys,
+            trusted_proxies: config.trusted_proxies,
             public_url: config.public_url,
             storage_public_url: config.storage_public_url,
         });
-        let connections = metrics.connections.clone();
-        let edge = Edge {
-            deadline: limits.request,
-            metrics,
-        };
         let router = app::router(
             app,
             edge,
             health::router(health, registry),
             config.cors_origins,
+            config.rate_limit,
+            &mut background,
         );
         Ok(Self {
             listener,

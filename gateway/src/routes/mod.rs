@@ -2,9 +2,11 @@
 
 pub(crate) mod content;
 pub(crate) mod control;
+pub(crate) mod docs;
 pub(crate) mod export;
 pub(crate) mod images;
 pub(crate) mod imports;
 pub(crate) mod page;
+pub(crate) mod session;
 pub(crate) mod status;
 pub(crate) mod submit;
