@@ -167,7 +167,7 @@ pub(crate) fn import(row: &ImportRow) -> Value {
         "status": format!("/api/import/status/{id}"),
         "failures": format!("/api/imports/{id}/failures"),
         "images": format!("/api/images?import={id}"),
-        "page": format!("/#/imports/{id}"),
+        "page": format!("/imports/{id}"),
     });
     view
 }

@@ -3,7 +3,7 @@
 const number = new Intl.NumberFormat("en");
 const decimal = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
-const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
+const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "long" });
 
 export const NONE = "–";
 
@@ -65,8 +65,8 @@ export function ago(iso: string | null | undefined, now: number): string {
   const s = Math.round((at - now) / 1000);
   const age = Math.abs(s);
   if (age < 10) return "just now";
-  if (age < 60) return relative.format(Math.round(s / 10) * 10, "second");
-  if (age < 3600) return relative.format(Math.round(s / 60), "minute");
+  if (age < 55) return relative.format(Math.round(s / 10) * 10, "second");
+  if (age < 3570) return relative.format(Math.round(s / 60), "minute");
   if (age < 86_400) return relative.format(Math.round(s / 3600), "hour");
   if (age < 30 * 86_400) return relative.format(Math.round(s / 86_400), "day");
   return new Date(at).toLocaleDateString("en", { dateStyle: "medium" });

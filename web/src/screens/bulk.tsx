@@ -30,6 +30,7 @@ export function BulkDialog({ action, filter, onClose }: { action: Command; filte
     <Dialog
       title={report ? "Done" : text.title}
       onClose={onClose}
+      first={!report}
       actions={
         report ? (
           <Button look="primary" onClick={onClose}>
@@ -37,10 +38,10 @@ export function BulkDialog({ action, filter, onClose }: { action: Command; filte
           </Button>
         ) : (
           <>
-            <Button onClick={onClose} autoFocus>
+            <Button onClick={onClose} data-first>
               Keep as it is
             </Button>
-            <Button look={action === "cancel" ? "danger" : "primary"} busy={run.isPending} blocked={matching ? undefined : "Nothing matches"} onClick={() => run.mutate()}>
+            <Button look={action === "cancel" ? "destroy" : "primary"} busy={run.isPending} blocked={matching ? undefined : "Nothing matches"} onClick={() => run.mutate()}>
               {matching === undefined ? text.verb : `${text.verb} ${plural(matching, "import")}`}
             </Button>
           </>

@@ -4,7 +4,7 @@ import { meterOf } from "../api/live";
 import { useImports, useMayWrite, useOverview } from "../api/queries";
 import type { Command, Import, ImportStatus } from "../api/types";
 import type { ImportFilter } from "../api/calls";
-import { ago, between, compact, count, duration, NONE, plural, rate, timeLeft, when } from "../lib/format";
+import { ago, between, compact, count, duration, plural, rate, timeLeft, when } from "../lib/format";
 import { secondsLeft } from "../lib/speed";
 import { Button } from "../ui/button";
 import { useNow, useQueryParams } from "../ui/hooks";
@@ -18,7 +18,8 @@ const STATES = Object.keys(STATUS) as ImportStatus[];
 
 function Row({ job, now }: { job: Import; now: number }) {
   const done = settled(job);
-  const speed = job.status === "processing" ? (meterOf(job.id).speed?.items ?? job.rate) : null;
+  const over = job.status !== "processing" && job.status !== "paused";
+  const speed = job.status === "processing" ? (meterOf(job.id).speed?.items ?? job.rate) : over && job.rate > 0 ? job.rate : null;
   const left = job.status === "processing" && !job.listing ? secondsLeft(job.total - done, speed) : null;
   const line = summary(job, {});
   return (
@@ -44,13 +45,13 @@ function Row({ job, now }: { job: Import; now: number }) {
       </div>
       <div className="import-rate">
         <span className="label">Images/s</span>
-        {speed === null ? NONE : rate(speed)}
+        {rate(speed)}
       </div>
       <div className="import-time">
         {job.status === "processing" ? (
           <>
             <span className="label">Left</span>
-            {job.listing ? "listing" : timeLeft(left)}
+            {job.listing ? "still listing" : `${timeLeft(left)}${left === null ? "" : " left"}`}
           </>
         ) : (
           <>
@@ -132,6 +133,15 @@ export function ImportList() {
         <Empty title={filtered ? "No import matches." : "No imports yet."}>
           {filtered ? <Button onClick={() => change({ status: undefined, q: undefined })}>Show all imports</Button> : <p>Paste a folder link above to start the first one.</p>}
         </Empty>
+      )}
+      {rows.length > 0 && (
+        <div className="imports-head" aria-hidden="true">
+          <span>Folder</span>
+          <span>State</span>
+          <span>Progress</span>
+          <span>Images/s</span>
+          <span>Time</span>
+        </div>
       )}
       <ul className={`imports ${list.isPlaceholderData ? "stale" : ""}`} aria-label="Imports">
         {rows.map((job) => (

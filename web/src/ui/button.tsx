@@ -1,8 +1,9 @@
-import type { ButtonHTMLAttributes, ReactNode } from "react";
+import type { ComponentPropsWithRef, ReactNode } from "react";
 import { Icon, type IconName } from "./icon";
 
-interface Props extends Omit<ButtonHTMLAttributes<HTMLButtonElement>, "disabled"> {
-  look?: "primary" | "plain" | "danger" | "ghost";
+interface Props extends Omit<ComponentPropsWithRef<"button">, "disabled"> {
+  /** `danger` leads to something that cannot be undone, `destroy` does it. */
+  look?: "primary" | "plain" | "danger" | "destroy" | "ghost";
   icon?: IconName;
   /** Under way: the button keeps the focus and does nothing. */
   busy?: boolean;

@@ -8,10 +8,12 @@ interface Props {
   children: ReactNode;
   /** What can be done, at the end. */
   actions?: ReactNode;
+  /** Something inside is marked `data-first`, to have the focus at first. */
+  first?: boolean;
 }
 
 /** A modal while it is mounted. The browser keeps the focus inside and gives it back. */
-export function Dialog({ title, onClose, size = "small", children, actions }: Props) {
+export function Dialog({ title, onClose, size = "small", children, actions, first = false }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const close = useRef(onClose);
   const id = useId();
@@ -21,6 +23,8 @@ export function Dialog({ title, onClose, size = "small", children, actions }: Pr
   useLayoutEffect(() => {
     const shown = dialog.current;
     shown?.showModal();
+    // What is safe and wanted most, else the title: not the button that closes.
+    shown?.querySelector<HTMLElement>("[data-first]")?.focus();
     return () => shown?.close();
   }, []);
   return (
@@ -38,7 +42,9 @@ export function Dialog({ title, onClose, size = "small", children, actions }: Pr
     >
       <div className="dialog-box">
         <header className="dialog-head">
-          <h2 id={id}>{title}</h2>
+          <h2 id={id} tabIndex={-1} data-first={first ? undefined : true}>
+            {title}
+          </h2>
           <Button look="ghost" icon="cross" compact onClick={onClose}>
             Close
           </Button>

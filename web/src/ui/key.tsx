@@ -48,12 +48,12 @@ export function KeyDialog() {
     if (key.trim()) use(key.trim());
   }
   return (
-    <Dialog title="API key" onClose={close}>
+    <Dialog title="API key" onClose={close} first>
       <form onSubmit={submit} className="stack">
         <p>{refused ? "The gateway refused this key. Enter another one." : "This gateway asks for a key."} It is kept in this tab only, until you close it.</p>
         <label className="field">
           Key
-          <input type="password" value={key} onChange={(event) => setKey(event.target.value)} autoComplete="off" spellCheck={false} autoFocus maxLength={1024} />
+          <input type="password" value={key} onChange={(event) => setKey(event.target.value)} autoComplete="off" spellCheck={false} data-first maxLength={1024} />
         </label>
         <div className="row end">
           {apiKey.get() !== "" && <Button onClick={() => use("")}>Forget the key</Button>}

@@ -58,19 +58,20 @@ export function DeleteDialog({ selection, what, onClose, onQueued }: Props) {
     <Dialog
       title={over ? "Deletions are queued" : "Delete images?"}
       onClose={close}
+      first
       actions={
         over ? (
-          <Button look="primary" autoFocus onClick={close}>
+          <Button look="primary" onClick={close}>
             Close
           </Button>
         ) : run.state === "running" ? (
           <Button onClick={() => (stop.current = true)}>Stop</Button>
         ) : (
           <>
-            <Button autoFocus onClick={close}>
+            <Button data-first onClick={close}>
               Keep them
             </Button>
-            <Button look="danger" icon="trash" blocked={!matching ? "Nothing matches" : confirmed ? undefined : "Type the number first"} onClick={() => void go()}>
+            <Button look="destroy" icon="trash" blocked={!matching ? "Nothing matches" : confirmed ? undefined : "Type the number first"} onClick={() => void go()}>
               {run.state === "failed" ? "Go on" : matching === undefined ? "Delete" : `Delete ${plural(matching, "image")}`}
             </Button>
           </>

@@ -1,5 +1,5 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { Link } from "wouter";
 import { contentPath, deleteImage, getImage } from "../../api/calls";
 import { ApiError, send } from "../../api/client";
@@ -122,12 +122,16 @@ export function Detail({ id, known, deleted, onDeleted, onClose, onStep, positio
     staleTime: 30_000,
   });
   const [sure, setSure] = useState(false);
+  const keep = useRef<HTMLButtonElement>(null);
   const mayWrite = useMayWrite();
   const remove = useMutation({ mutationFn: () => deleteImage(id), onSuccess: () => onDeleted(id) });
   const image = found.data;
   const gone = found.error instanceof ApiError && found.error.status === 404;
 
   useEffect(() => setSure(false), [id]);
+  useEffect(() => {
+    if (sure) keep.current?.focus();
+  }, [sure]);
   useEffect(() => {
     if (!onStep) return undefined;
     const keys = (event: KeyboardEvent): void => {
@@ -165,10 +169,10 @@ export function Detail({ id, known, deleted, onDeleted, onClose, onStep, positio
             ) : sure ? (
               <>
                 <span>Delete the object and its row, for good?</span>
-                <Button autoFocus onClick={() => setSure(false)}>
+                <Button ref={keep} onClick={() => setSure(false)}>
                   Keep
                 </Button>
-                <Button look="danger" icon="trash" busy={remove.isPending} onClick={() => remove.mutate()}>
+                <Button look="destroy" icon="trash" busy={remove.isPending} onClick={() => remove.mutate()}>
                   {remove.isPending ? "Deleting…" : "Delete image"}
                 </Button>
               </>

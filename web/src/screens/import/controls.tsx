@@ -98,13 +98,14 @@ export function Controls({ job }: { job: Import }) {
         <Dialog
           title="Cancel this import?"
           onClose={() => setDialog(null)}
+          first
           actions={
             <>
-              <Button autoFocus onClick={() => setDialog(null)}>
+              <Button data-first onClick={() => setDialog(null)}>
                 Keep importing
               </Button>
               <Button
-                look="danger"
+                look="destroy"
                 onClick={() => {
                   setDialog(null);
                   run.mutate("cancel");

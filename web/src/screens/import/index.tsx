@@ -109,7 +109,7 @@ function Head({ job }: { job: Import }) {
       <p className="crumbs">
         <Link href="/">Imports</Link>
       </p>
-      <div className="heading">
+      <div className="heading title">
         <h1>{nameOf(job)}</h1>
         <Pill status={job.status} />
       </div>
@@ -165,8 +165,10 @@ function Screen({ job }: { job: Import }) {
         <Figures job={job} />
         {(moving || meterOf(job.id).points.length > 1) && <Chart meter={meterOf(job.id)} label="Images a second" moving={moving} />}
       </section>
-      <Failures job={job} />
-      <Newest job={job} />
+      <div className="import-columns">
+        <Failures job={job} />
+        <Newest job={job} />
+      </div>
       <Entries job={job} />
       {item && <Timeline job={job} item={item} onClose={() => change({ item: undefined })} />}
     </>

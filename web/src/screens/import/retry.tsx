@@ -24,10 +24,11 @@ export function RetryDialog({ job, narrowed, advice, onClose }: { job: Import; n
     <Dialog
       title={narrowed.cause ? `Retry: ${words(narrowed.cause)}` : "Retry what failed"}
       onClose={onClose}
+      first
       actions={
         <>
           <Button onClick={onClose}>Not now</Button>
-          <Button look="primary" icon="retry" autoFocus busy={retry.isPending} blocked={matching ? undefined : "Nothing matches"} onClick={() => retry.mutate()}>
+          <Button look="primary" icon="retry" data-first busy={retry.isPending} blocked={matching ? undefined : "Nothing matches"} onClick={() => retry.mutate()}>
             {matching === undefined ? "Retry" : `Retry ${plural(matching, "image")}`}
           </Button>
         </>
