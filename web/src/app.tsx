@@ -3,8 +3,8 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { Component, lazy, Suspense, useEffect, useRef, useState, type ReactNode } from "react";
 import { Link, Redirect, Route, Switch, useLocation, useRoute } from "wouter";
-import { follow, tryNow, useLive, watchTab } from "./api/live";
-import { ALL_EVENTS, eventsOf, useNeedsKey } from "./api/queries";
+import { ALL_EVENTS, eventsOf, follow, tryNow, useLive, watchTab } from "./api/live";
+import { useNeedsKey } from "./api/queries";
 import { Announcements } from "./ui/announce";
 import { Button } from "./ui/button";
 import { Help } from "./ui/help";

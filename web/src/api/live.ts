@@ -12,8 +12,14 @@ import type { ImportFilter } from "./calls";
 
 /** Several events become one change of the page. */
 const BATCH_MS = 120;
+/** How long a command may take to show, and how often to look. */
+const CHANGE_MS = 30_000;
+const ASK_MS = 500;
 /** Meters of imports that nobody looks at any more. */
 const METERS = 50;
+
+export const ALL_EVENTS = "/api/events";
+export const eventsOf = (id: string): string => `/api/imports/${encodeURIComponent(id)}/events`;
 
 export type LiveState = StreamState | { phase: "idle" };
 
@@ -152,6 +158,17 @@ export function follow(cache: QueryClient, path: string | null): void {
     flush();
     stop = () => {};
   };
+}
+
+/** A command is stored at once and carried out a moment later. An import that is over has no stream that would tell, so it is asked until it has changed. */
+export async function awaitChange(cache: QueryClient, id: string): Promise<void> {
+  const before = cache.getQueryData<Import>(["import", id])?.updated_at;
+  const end = Date.now() + CHANGE_MS;
+  while (Date.now() < end && wanted === eventsOf(id)) {
+    await new Promise((resolve) => setTimeout(resolve, ASK_MS));
+    if (cache.getQueryData<Import>(["import", id])?.updated_at !== before) return;
+    if (!isFed(eventsOf(id))) await cache.refetchQueries({ queryKey: ["import", id] });
+  }
 }
 
 export const tryNow = (): void => stream?.hurry();

@@ -4,10 +4,7 @@ import { keepPreviousData, useInfiniteQuery, useQuery, useQueryClient } from "@t
 import { useEffect } from "react";
 import * as calls from "./calls";
 import type { ApiError } from "./client";
-import { follow, isFed, takeOverview, takeReading, useLive } from "./live";
-
-export const ALL_EVENTS = "/api/events";
-export const eventsOf = (id: string): string => `/api/imports/${encodeURIComponent(id)}/events`;
+import { ALL_EVENTS, eventsOf, follow, isFed, takeOverview, takeReading, useLive } from "./live";
 
 const POLL_MS = 3_000;
 const AFTER_ERROR_MS = 5_000;

@@ -1,24 +1,24 @@
 import { useMutation } from "@tanstack/react-query";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { Link } from "wouter";
-import { getImage, selectionOf, type Selection } from "../../api/calls";
-import { ApiError } from "../../api/client";
+import { selectionOf, type Selection } from "../../api/calls";
 import { useMayWrite, useOverview } from "../../api/queries";
 import type { ImageFilter } from "../../api/types";
 import { compact, count, plural } from "../../lib/format";
 import { save } from "../../lib/save";
-import { notify } from "../../ui/announce";
 import { Button } from "../../ui/button";
-import { useQueryParams, useThrottled, useTitle } from "../../ui/hooks";
+import { useChanged, useQueryParams, useThrottled, useTitle } from "../../ui/hooks";
 import { Menu } from "../../ui/menu";
 import { Empty, Problem } from "../../ui/problem";
 import { DeleteDialog } from "./delete";
 import { Detail } from "./detail";
 import { GalleryFilters } from "./filters";
 import { Tiles } from "./grid";
-import { useImages, useTotal } from "./pages";
+import { useImages, useTotal, type Images } from "./pages";
 import { useGridWindow } from "./window";
 
+/** How soon what was deleted is looked for again without a word from the gateway. */
+const LOOK_MS = 5_000;
 const READ_ONLY = "This API key may only read";
 
 function described({ q, import: job, mime_type, storage_provider }: ImageFilter): string {
@@ -26,28 +26,20 @@ function described({ q, import: job, mime_type, storage_provider }: ImageFilter)
   return parts.length > 0 ? `All images ${parts.join(", ")}.` : "All images of every import.";
 }
 
-/** Images that are asked to go, until they are gone. */
-function useDeleting(refresh: () => void) {
+/** Images that are asked to go, until they are gone. `moved` changes with what is stored. */
+function useDeleting(images: Images, moved: number) {
   const [deleted, setDeleted] = useState<ReadonlySet<number>>(new Set());
-  const latest = useRef(refresh);
-  useEffect(() => {
-    latest.current = refresh;
+  const { refresh } = images;
+  const pending = images.some((image) => deleted.has(image.id));
+  useChanged(moved, () => {
+    if (pending) refresh();
   });
+  // Where nothing tells, look now and then.
   useEffect(() => {
-    if (deleted.size === 0) return undefined;
-    const timer = setInterval(async () => {
-      const [id] = deleted;
-      if (id === undefined) return;
-      const gone = await getImage(id, undefined).then(
-        () => false,
-        (error: unknown) => error instanceof ApiError && error.status === 404,
-      );
-      if (!gone) return;
-      setDeleted((old) => new Set([...old].filter((each) => each !== id)));
-      latest.current();
-    }, 700);
+    if (!pending) return undefined;
+    const timer = setInterval(refresh, LOOK_MS);
     return () => clearInterval(timer);
-  }, [deleted]);
+  }, [pending, refresh]);
   const add = useCallback((ids: Iterable<number>) => setDeleted((old) => new Set([...old, ...ids])), []);
   return { deleted, add };
 }
@@ -77,11 +69,13 @@ export default function Gallery() {
   const images = useImages(filter, grid.range, shown === null ? null : index);
   const total = images.total ?? 0;
   useEffect(() => setItems(total), [total]);
-  const { deleted, add } = useDeleting(images.refresh);
+  const [removes, setRemoves] = useState(false);
+  const stored = useThrottled(overview?.stats.total_images ?? 0, removes ? 800 : 3_000);
+  const { deleted, add } = useDeleting(images, stored);
 
-  // What arrived since is offered, not pushed in under the pointer.
-  const stored = useThrottled(overview?.stats.total_images ?? 0, 3_000);
-  const fresh = useTotal(filter, stored, !q && images.total !== undefined && stored > 0);
+  // What arrived since is offered, not pushed in under the pointer. A search reads every name: that is
+  // repeated only where something was deleted.
+  const fresh = useTotal(filter, stored, (!q || removes) && images.total !== undefined);
   const arrived = fresh !== undefined && images.total !== undefined && !images.pending ? fresh - images.total : 0;
   // What left, by deletions, leaves gaps.
   const { refresh } = images;
@@ -223,7 +217,10 @@ export default function Gallery() {
           id={shown}
           known={known?.id === shown ? known : undefined}
           deleted={deleted.has(shown)}
-          onDeleted={(id) => add([id])}
+          onDeleted={(id) => {
+            setRemoves(true);
+            add([id]);
+          }}
           onClose={close}
           onStep={index === null ? undefined : step}
           position={index === null ? undefined : `${count(index + 1)} of ${count(total)}`}
@@ -235,8 +232,8 @@ export default function Gallery() {
           what={removing.what}
           onClose={() => setRemoving(null)}
           onQueued={() => {
+            setRemoves(true);
             if ("ids" in removing.selection) add(removing.selection.ids);
-            else notify("Deletions are queued.");
             stopChoosing();
           }}
         />

@@ -2,7 +2,7 @@
 // forgotten. Pages are reached by the cursor behind the page before, or by number after a jump.
 
 import { keepPreviousData, useQueries, useQuery, useQueryClient, type UseQueryResult } from "@tanstack/react-query";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { getImages } from "../../api/calls";
 import type { ApiError } from "../../api/client";
 import type { Image, ImageFilter, ImagePage } from "../../api/types";
@@ -24,6 +24,8 @@ const pagesOf = ({ first, end }: Range): number[] => {
 export interface Images {
   total: number | undefined;
   at(index: number): Image | undefined;
+  /** Whether one of those in memory is such. */
+  some(such: (image: Image) => boolean): boolean;
   /** Everything is as old as this page's answer; there may be more by now. */
   refresh(): void;
   error: Error | null;
@@ -68,6 +70,12 @@ export function useImages(filter: ImageFilter, range: Range, open: number | null
     })),
   });
 
+  const refresh = useCallback(() => {
+    cursors.current.at.clear();
+    cache.removeQueries({ queryKey: ["images"], type: "inactive" });
+    void cache.invalidateQueries({ queryKey: ["images"] });
+  }, [cache]);
+
   const newest = first.isPlaceholderData ? undefined : first.data?.total;
   useEffect(() => {
     if (newest !== undefined) setTotal({ key, n: newest });
@@ -83,11 +91,8 @@ export function useImages(filter: ImageFilter, range: Range, open: number | null
   return {
     total: newest ?? total?.n ?? first.data?.total,
     at: (index) => loaded.get(Math.floor(index / PER_PAGE))?.images[index % PER_PAGE],
-    refresh() {
-      cursors.current.at.clear();
-      cache.removeQueries({ queryKey: ["images"], type: "inactive" });
-      void cache.invalidateQueries({ queryKey: ["images"] });
-    },
+    some: (such) => [...loaded.values()].some((page) => page.images.some(such)),
+    refresh,
     error: failed?.error ?? null,
     pending: first.isPending || first.isPlaceholderData,
   };

@@ -1,6 +1,7 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { command } from "../../api/calls";
+import { awaitChange } from "../../api/live";
 import { useMayWrite } from "../../api/queries";
 import type { Command, Import } from "../../api/types";
 import { count } from "../../lib/format";
@@ -34,7 +35,7 @@ export function Controls({ job }: { job: Import }) {
     onMutate: (action) => setAsked(action),
     onSuccess: ({ message }) => {
       notify(message);
-      void cache.invalidateQueries({ queryKey: ["import", job.id] });
+      void awaitChange(cache, job.id);
     },
     onError: () => setAsked(null),
   });

@@ -1,5 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { command, previewRetry, type Narrowed } from "../../api/calls";
+import { awaitChange } from "../../api/live";
 import type { Import } from "../../api/types";
 import { plural, words } from "../../lib/format";
 import { notify } from "../../ui/announce";
@@ -15,7 +16,8 @@ export function RetryDialog({ job, narrowed, advice, onClose }: { job: Import; n
     mutationFn: () => command(job.id, "retry", narrowed),
     onSuccess: ({ message }) => {
       notify(message);
-      for (const key of ["import", "failures", "failed-items", "items", "item"]) void cache.invalidateQueries({ queryKey: [key, job.id] });
+      void awaitChange(cache, job.id);
+      for (const key of ["failures", "failed-items", "items", "item"]) void cache.invalidateQueries({ queryKey: [key, job.id] });
       onClose();
     },
   });
