@@ -145,7 +145,7 @@ async fn show(api: &Api, args: &Demo, source: &Source, data: &Path) -> anyhow::R
             "Importing {}. Watch it in the browser:",
             source.describe()
         ));
-        output::line(api.base().join(&format!("#/imports/{id}"))?)?;
+        output::line(api.base().join(&format!("imports/{id}"))?)?;
     }
     let (value, progress) = progress::watch(api, &id).await?;
     let outcome = outcome(api, id, &value, &progress).await?;

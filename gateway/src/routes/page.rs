@@ -7,11 +7,11 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{Html, IntoResponse, Response};
 use http::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
-    HeaderName, HeaderValue, VARY,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, VARY,
 };
 use http::{Method, StatusCode};
-use rust_embed::RustEmbed;
+use rust_embed::{EmbeddedFile, RustEmbed};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -23,42 +23,113 @@ use crate::routes::status::matches_tag;
 
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
+/// The folder that the build script chose.
 #[derive(RustEmbed)]
-#[folder = "../web/static/"]
+#[folder = "$PAGE_FOLDER"]
 struct Files;
 
-/// Whatever no route takes: a file of the page, or nothing.
+/// The document that every screen of the page begins with.
+const PAGE: &str = "index.html";
+/// Compressed beside the original when the page was built, the smallest first.
+const ENCODINGS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
+
+/// Whatever no route takes: a file of the page, one of its screens, or nothing.
 pub(crate) async fn file(State(app): State<Arc<App>>, request: Request) -> Result<Response> {
-    let path = request.uri().path();
-    let name = if path == "/" {
-        "index.html"
-    } else {
-        path.trim_start_matches('/')
-    };
-    let Some(found) = Files::get(name) else {
-        return Err(Problem::not_found("such path"));
+    let (name, status) = match found(request.uri().path(), request.headers()) {
+        Some(found) => found,
+        None => return Err(Problem::not_found("such path")),
     };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(method_not_allowed()
             .await
             .with_header(ALLOW, HeaderValue::from_static("GET,HEAD")));
     }
-    let tag = format!("\"{}\"", hex::encode(&found.metadata.sha256_hash()[..16]));
-    let mut response = if matches_tag(request.headers(), &tag) {
+    let Some((encoding, file)) = negotiated(name, request.headers()) else {
+        return Err(Problem::not_found("such path"));
+    };
+    let tag = format!("\"{}\"", hex::encode(&file.metadata.sha256_hash()[..16]));
+    let mut response = if status == StatusCode::OK && matches_tag(request.headers(), &tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        Response::new(Body::from(found.data))
+        (status, Body::from(file.data)).into_response()
     };
     let head = response.headers_mut();
     head.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
     head.insert(ETAG, HeaderValue::try_from(tag).map_err(Problem::internal)?);
-    head.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    head.insert(CACHE_CONTROL, HeaderValue::from_static(caching(name)));
+    head.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    if let Some(encoding) = encoding {
+        head.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+    }
     head.insert(CONTENT_SECURITY_POLICY, app.page_policy.clone());
     head.insert(
         PERMISSIONS_POLICY,
         HeaderValue::from_static("camera=(), geolocation=(), microphone=()"),
     );
     Ok(response)
+}
+
+/// Which file answers, and whether it is what was asked for: a browser that was led astray gets the
+/// page, which says so, with 404.
+fn found<'a>(path: &'a str, headers: &HeaderMap) -> Option<(&'a str, StatusCode)> {
+    let name = path.strip_prefix('/')?;
+    if is_screen(name) {
+        return Some((PAGE, StatusCode::OK));
+    }
+    let hidden = name.starts_with('.') || ENCODINGS.iter().any(|(_, end)| name.ends_with(end));
+    if !hidden && Files::get(name).is_some() {
+        return Some((name, StatusCode::OK));
+    }
+    let for_programs = ["api", "problems", "assets"];
+    let first = name.split('/').next().unwrap_or_default();
+    let by_hand = headers
+        .get(ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    (by_hand && !for_programs.contains(&first)).then_some((PAGE, StatusCode::NOT_FOUND))
+}
+
+/// The screens of the page, which read the rest of the address themselves.
+fn is_screen(name: &str) -> bool {
+    match name.split_once('/') {
+        None => matches!(name, "" | "imports" | "gallery" | "overview"),
+        Some(("imports", id)) => !id.is_empty() && !id.contains('/'),
+        Some(_) => false,
+    }
+}
+
+/// The smallest form of the file that the client can read.
+fn negotiated(name: &str, headers: &HeaderMap) -> Option<(Option<&'static str>, EmbeddedFile)> {
+    let compressed = ENCODINGS.iter().find_map(|(encoding, end)| {
+        let file = accepts(headers, encoding).then(|| Files::get(&format!("{name}{end}")))??;
+        Some((Some(*encoding), file))
+    });
+    compressed.or_else(|| Some((None, Files::get(name)?)))
+}
+
+/// Whether `Accept-Encoding` names this encoding and does not refuse it.
+fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
+    let given = headers
+        .get_all(ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    given.flat_map(|value| value.split(',')).any(|each| {
+        let mut parts = each.split(';').map(str::trim);
+        let named = parts
+            .next()
+            .is_some_and(|name| name.eq_ignore_ascii_case(encoding));
+        let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok());
+        named && weight != Some(0.0)
+    })
+}
+
+/// The names of assets hold a hash of their content; everything else is asked for anew.
+fn caching(name: &str) -> &'static str {
+    if name.starts_with("assets/") {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    }
 }
 
 /// What a problem's `type` means.
@@ -180,5 +251,62 @@ fn content_type(name: &str) -> &'static str {
         Some("js") => "text/javascript; charset=utf-8",
         Some("svg") => "image/svg+xml",
         _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    fn with(name: HeaderName, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
+    }
+
+    #[test]
+    fn an_encoding_counts_unless_it_is_refused() {
+        for (given, br, gzip) in [
+            ("gzip, deflate, br, zstd", true, true),
+            ("br;q=1.0, GZIP;q=0.5", true, true),
+            ("br;q=0, gzip", false, true),
+            ("gzip; q=0.0", false, false),
+            ("brotli", false, false),
+            ("", false, false),
+        ] {
+            let headers = with(ACCEPT_ENCODING, given);
+            assert_eq!(accepts(&headers, "br"), br, "{given}");
+            assert_eq!(accepts(&headers, "gzip"), gzip, "{given}");
+        }
+        assert!(!accepts(&HeaderMap::new(), "gzip"));
+    }
+
+    #[test]
+    fn screens_are_the_page_and_what_is_lost_is_not() {
+        let browser = with(ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8");
+        let program = with(ACCEPT, "*/*");
+        for path in ["/", "/imports", "/imports/0199-ab", "/gallery", "/overview"] {
+            assert_eq!(
+                found(path, &program),
+                Some((PAGE, StatusCode::OK)),
+                "{path}"
+            );
+        }
+        for path in [
+            "/nothing",
+            "/imports/a/b",
+            "/imports/",
+            "/.gitignore",
+            "/index.html.gz",
+        ] {
+            assert_eq!(found(path, &program), None, "{path}");
+            assert_eq!(
+                found(path, &browser),
+                Some((PAGE, StatusCode::NOT_FOUND)),
+                "{path}"
+            );
+        }
+        for path in ["/api", "/api/nothing", "/problems/x", "/assets/gone.js"] {
+            assert_eq!(found(path, &browser), None, "{path}");
+        }
     }
 }

@@ -250,7 +250,7 @@ impl ImportView {
                 status: format!("/api/import/status/{id}"),
                 failures: format!("/api/imports/{id}/failures"),
                 images: format!("/api/images?import={id}"),
-                page: format!("/#/imports/{id}"),
+                page: format!("/imports/{id}"),
             },
         }
     }

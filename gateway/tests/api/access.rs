@@ -75,7 +75,7 @@ async fn health_and_the_page_need_no_key() {
     let gateway = with_keys().await;
     for path in [
         "/",
-        "/app.js",
+        "/favicon.svg",
         "/health",
         "/livez",
         "/readyz",

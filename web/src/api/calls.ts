@@ -1,0 +1,70 @@
+// One function per call of the API.
+
+import { json, post, withQuery } from "./client";
+import type {
+  BulkReport, Command, DeleteReport, FailedItem, FailureGroup, Image, ImageFilter, ImagePage, Import, ImportPage, Item,
+  ItemDetail, ItemPage, Overview, Session,
+} from "./types";
+
+type Signal = AbortSignal | undefined;
+type Cursor = string | null;
+
+const id = encodeURIComponent;
+const of = (importId: string): string => `/api/imports/${id(importId)}`;
+
+export const PER_PAGE = 50;
+
+export const getSession = (signal: Signal) => json<Session>("/api/session", { signal });
+export const getOverview = (signal: Signal) => json<Overview>("/api/overview", { signal });
+
+export interface ImportFilter {
+  status?: string;
+  q?: string;
+}
+export const getImports = (filter: ImportFilter, cursor: Cursor, signal: Signal, per_page = PER_PAGE) =>
+  json<ImportPage>(withQuery("/api/imports", { ...filter, cursor, per_page }), { signal });
+export const getImport = (importId: string, signal: Signal) => json<Import>(of(importId), { signal });
+export const getFailures = async (importId: string, signal: Signal) =>
+  (await json<{ failures: FailureGroup[] }>(`${of(importId)}/failures`, { signal })).failures;
+export const failedItems = (importId: string, cause: string) => withQuery(`${of(importId)}/failures/items`, { cause });
+export const getFailedItems = (importId: string, cause: string, cursor: Cursor, signal: Signal) =>
+  json<ItemPage<FailedItem>>(withQuery(`${of(importId)}/failures/items`, { cause, cursor, per_page: PER_PAGE }), { signal });
+export const getItems = (importId: string, state: string, cursor: Cursor, signal: Signal) =>
+  json<ItemPage<Item>>(withQuery(`${of(importId)}/items`, { state, cursor, per_page: PER_PAGE }), { signal });
+export const getItem = (importId: string, item: string, signal: Signal) => json<ItemDetail>(`${of(importId)}/items/${id(item)}`, { signal });
+
+export interface NewImport {
+  folder_url: string;
+  recursive: boolean;
+  skip_unchanged: boolean;
+  destination_prefix?: string;
+}
+export const startImport = (body: NewImport, key: string) => post<{ job_id: string }>("/api/import/google-drive", { ...body, requested_by: "page" }, key);
+
+export interface Narrowed {
+  cause?: string;
+  item_id?: string;
+}
+export const command = (importId: string, action: Command, narrowed: Narrowed = {}) =>
+  post<{ message: string; matching?: number }>(`${of(importId)}/${action}`, { ...narrowed, requested_by: "page" });
+export const previewRetry = (importId: string, narrowed: Narrowed) => post<{ matching: number }>(`${of(importId)}/retry`, { ...narrowed, preview: true });
+
+export const previewCommands = (action: Command, filter: ImportFilter) =>
+  post<{ matching: number }>("/api/imports/commands", { action, filter, preview: true });
+export const commands = (action: Command, filter: ImportFilter) => post<BulkReport>("/api/imports/commands", { action, filter });
+
+export const getImages = (filter: ImageFilter, at: { cursor: Cursor } | { page: number }, per_page: number, signal: Signal) =>
+  json<ImagePage>(withQuery("/api/images", { ...filter, ...at, per_page }), { signal });
+export const getImage = (image: number, signal: Signal) => json<Image>(`/api/images/${image}`, { signal });
+export const deleteImage = (image: number) => json<{ message: string }>(`/api/images/${image}`, { method: "DELETE" });
+
+export type Selection = { filter: ImageFilter; all?: true } | { ids: number[] };
+export const previewDelete = (selection: Selection) => post<{ matching: number }>("/api/images/delete", { ...selection, preview: true });
+export const deleteImages = (selection: Selection, cursor: Cursor) =>
+  post<DeleteReport>("/api/images/delete", cursor ? { ...selection, cursor } : selection);
+
+/** Everything there is, or everything of this import. */
+export const selectionOf = (filter: ImageFilter): Selection =>
+  Object.values(filter).some(Boolean) ? { filter } : { filter, all: true };
+
+export const contentPath = (image: number): string => `/api/images/${image}/content`;

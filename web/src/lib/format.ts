@@ -1,0 +1,88 @@
+// Numbers, sizes and times for people.
+
+const number = new Intl.NumberFormat("en");
+const decimal = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "long" });
+
+export const NONE = "–";
+
+export const count = (n: number): string => number.format(n);
+export const compact = (n: number): string => (Math.abs(n) < 10_000 ? number.format(n) : short.format(n));
+export const plural = (n: number, one: string, many = `${one}s`): string => `${count(n)} ${n === 1 ? one : many}`;
+
+export function bytes(n: number): string {
+  if (!Number.isFinite(n)) return NONE;
+  const units = ["B", "KB", "MB", "GB", "TB", "PB"];
+  let value = n;
+  let unit = 0;
+  // 999,950 is not "1,000 KB".
+  while (value >= 999.95 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${decimal.format(value)} ${units[unit]}`;
+}
+
+/** A rate, with as many digits as can be read while it moves. */
+export function rate(n: number | null): string {
+  if (n === null || !Number.isFinite(n)) return NONE;
+  return n >= 100 ? count(Math.round(n)) : decimal.format(n);
+}
+
+export function duration(seconds: number | null): string {
+  if (seconds === null || !Number.isFinite(seconds) || seconds < 0) return NONE;
+  const s = Math.round(seconds);
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
+  if (s < 86_400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+  return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`;
+}
+
+/** Time left, coarser the further away it is, so that it does not flicker. */
+export function timeLeft(seconds: number | null): string {
+  if (seconds === null || !Number.isFinite(seconds) || seconds < 0) return NONE;
+  if (seconds < 5) return "a few seconds";
+  const step = seconds < 60 ? 5 : seconds < 600 ? 15 : seconds < 3600 ? 60 : 300;
+  const s = Math.ceil(seconds / step) * step;
+  if (s < 60) return `${s} s`;
+  if (s < 600) return s % 60 ? `${Math.floor(s / 60)} min ${s % 60} s` : `${s / 60} min`;
+  if (s < 3600) return `${Math.round(s / 60)} min`;
+  return duration(s);
+}
+
+const parse = (iso: string | null | undefined): number => (iso ? Date.parse(iso) : NaN);
+
+export function when(iso: string | null | undefined): string {
+  const at = parse(iso);
+  if (Number.isNaN(at)) return NONE;
+  return new Date(at).toLocaleString("en", { dateStyle: "medium", timeStyle: "medium" });
+}
+
+export function ago(iso: string | null | undefined, now: number): string {
+  const at = parse(iso);
+  if (Number.isNaN(at)) return NONE;
+  const s = Math.round((at - now) / 1000);
+  const age = Math.abs(s);
+  if (age < 10) return "just now";
+  if (age < 55) return relative.format(Math.round(s / 10) * 10, "second");
+  if (age < 3570) return relative.format(Math.round(s / 60), "minute");
+  if (age < 86_400) return relative.format(Math.round(s / 3600), "hour");
+  if (age < 30 * 86_400) return relative.format(Math.round(s / 86_400), "day");
+  return new Date(at).toLocaleDateString("en", { dateStyle: "medium" });
+}
+
+/** Seconds between two times; null if one is missing. */
+export function between(from: string | null, to: string | null): number | null {
+  const seconds = (parse(to) - parse(from)) / 1000;
+  return Number.isFinite(seconds) ? Math.max(0, seconds) : null;
+}
+
+export const percent = (part: number, whole: number): string =>
+  whole > 0 ? `${Math.floor((Math.min(part, whole) / whole) * 100)}%` : "0%";
+
+/** `checksum_mismatch` → `Checksum mismatch`. */
+export const words = (code: string): string => {
+  const text = code.replaceAll("_", " ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
+};

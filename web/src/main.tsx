@@ -1,0 +1,42 @@
+import { MutationCache, QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { ApiError } from "./api/client";
+import { askForKey } from "./ui/key";
+import { App } from "./app";
+import "./styles/index.css";
+
+// Addresses of the earlier page, in old messages and bookmarks.
+if (location.hash.startsWith("#/")) history.replaceState(null, "", location.hash.slice(1));
+
+const refused = (error: Error): void => {
+  if (error instanceof ApiError && error.status === 401) askForKey();
+};
+
+const cache = new QueryClient({
+  queryCache: new QueryCache({ onError: refused }),
+  mutationCache: new MutationCache({ onError: refused }),
+  defaultOptions: {
+    queries: {
+      // A gateway on this machine answers without a network, too.
+      networkMode: "always",
+      refetchOnWindowFocus: false,
+      refetchOnReconnect: false,
+      staleTime: 2_000,
+      // What may pass is asked again in the rhythm of each question.
+      retry: false,
+    },
+    mutations: { networkMode: "always", retry: false },
+  },
+});
+
+const root = document.getElementById("root");
+if (root) {
+  createRoot(root).render(
+    <StrictMode>
+      <QueryClientProvider client={cache}>
+        <App />
+      </QueryClientProvider>
+    </StrictMode>,
+  );
+}

@@ -1,0 +1,62 @@
+import { useQuery } from "@tanstack/react-query";
+import { getImport, getImports } from "../../api/calls";
+import { useOverview } from "../../api/queries";
+import type { ImageFilter } from "../../api/types";
+import { nameOf } from "../../ui/progress";
+import { SearchField } from "../../ui/search";
+
+const TYPES = ["jpeg", "png", "webp", "gif", "heic", "avif", "tiff", "bmp"];
+const PROVIDERS = { aws: "Amazon S3", azure: "Azure Blob", local: "Local folder" } as const;
+/** The latest; an older one comes by a link from its screen. */
+const IMPORTS = 50;
+
+interface Props {
+  filter: ImageFilter;
+  onChange: (changes: Record<string, string | undefined>) => void;
+}
+
+export function GalleryFilters({ filter, onChange }: Props) {
+  const imports = useQuery({ queryKey: ["import-names"], queryFn: ({ signal }) => getImports({}, null, signal, IMPORTS), staleTime: 30_000 });
+  const chosen = imports.data?.imports.find((job) => job.id === filter.import);
+  const older = useQuery({
+    queryKey: ["import", filter.import ?? ""],
+    queryFn: ({ signal }) => getImport(filter.import ?? "", signal),
+    enabled: Boolean(filter.import) && imports.isSuccess && !chosen,
+  });
+  const stats = useOverview().data?.stats;
+  const providers = (Object.keys(PROVIDERS) as (keyof typeof PROVIDERS)[]).filter((name) => (stats?.[`${name}_images`] ?? 0) > 0 || filter.storage_provider === name);
+  const named = imports.data?.imports ?? [];
+  return (
+    <div className="gallery-filters" role="search">
+      <SearchField label="Search images by name" placeholder="Name" value={filter.q ?? ""} onChange={(q) => onChange({ q })} />
+      <select aria-label="Import" value={filter.import ?? ""} onChange={(event) => onChange({ import: event.target.value || undefined })}>
+        <option value="">Every import</option>
+        {filter.import && !chosen && <option value={filter.import}>{older.data ? nameOf(older.data) : filter.import}</option>}
+        {named.map((job) => (
+          <option key={job.id} value={job.id}>
+            {nameOf(job)} · {new Date(job.created_at).toLocaleDateString("en", { dateStyle: "medium" })}
+          </option>
+        ))}
+      </select>
+      <select aria-label="Type" value={filter.mime_type ?? ""} onChange={(event) => onChange({ type: event.target.value || undefined })}>
+        <option value="">Every type</option>
+        {TYPES.map((type) => (
+          <option key={type} value={`image/${type}`}>
+            {type.toUpperCase()}
+          </option>
+        ))}
+        {filter.mime_type && !TYPES.includes(filter.mime_type.replace("image/", "")) && <option value={filter.mime_type}>{filter.mime_type}</option>}
+      </select>
+      {(providers.length > 1 || filter.storage_provider) && (
+        <select aria-label="Provider" value={filter.storage_provider ?? ""} onChange={(event) => onChange({ provider: event.target.value || undefined })}>
+          <option value="">Every store</option>
+          {providers.map((name) => (
+            <option key={name} value={name}>
+              {PROVIDERS[name]}
+            </option>
+          ))}
+        </select>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,57 @@
+import { useEffect, useId, useLayoutEffect, useRef, type ReactNode } from "react";
+import { Button } from "./button";
+
+interface Props {
+  title: ReactNode;
+  onClose: () => void;
+  size?: "small" | "medium" | "large";
+  children: ReactNode;
+  /** What can be done, at the end. */
+  actions?: ReactNode;
+  /** Something inside is marked `data-first`, to have the focus at first. */
+  first?: boolean;
+}
+
+/** A modal while it is mounted. The browser keeps the focus inside and gives it back. */
+export function Dialog({ title, onClose, size = "small", children, actions, first = false }: Props) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const close = useRef(onClose);
+  const id = useId();
+  useEffect(() => {
+    close.current = onClose;
+  });
+  useLayoutEffect(() => {
+    const shown = dialog.current;
+    shown?.showModal();
+    // What is safe and wanted most, else the title: not the button that closes.
+    shown?.querySelector<HTMLElement>("[data-first]")?.focus();
+    return () => shown?.close();
+  }, []);
+  return (
+    <dialog
+      ref={dialog}
+      className={`dialog ${size}`}
+      aria-labelledby={id}
+      onCancel={(event) => {
+        event.preventDefault();
+        close.current();
+      }}
+      onClick={(event) => {
+        if (event.target === event.currentTarget) close.current();
+      }}
+    >
+      <div className="dialog-box">
+        <header className="dialog-head">
+          <h2 id={id} tabIndex={-1} data-first={first ? undefined : true}>
+            {title}
+          </h2>
+          <Button look="ghost" icon="cross" compact onClick={onClose}>
+            Close
+          </Button>
+        </header>
+        <div className="dialog-body">{children}</div>
+        {actions && <footer className="dialog-foot">{actions}</footer>}
+      </div>
+    </dialog>
+  );
+}

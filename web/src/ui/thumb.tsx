@@ -1,0 +1,89 @@
+// Images of the store. Where a key is needed, <img> cannot send it: the bytes are fetched and shown
+// as a blob, a few at a time.
+
+import { useEffect, useState } from "react";
+import { contentPath } from "../api/calls";
+import { send } from "../api/client";
+import type { Image } from "../api/types";
+import { useHasKey } from "./key";
+import { Icon } from "./icon";
+
+/** What the gateway shows in place; other types are offered as a download. */
+const SHOWN = new Set(["image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "image/bmp"]);
+const AT_ONCE = 4;
+
+export const isShown = (image: Image): boolean => SHOWN.has(image.mime_type);
+export const kindOf = (image: Image): string => image.mime_type.replace(/^image\/(x-|vnd\.)?/, "").replace("svg+xml", "svg");
+
+/** A CDN's address is used as it is; the gateway's own is used relative to this page. */
+export function addressOf(image: Image): string {
+  const own = contentPath(image.id);
+  const url = URL.canParse(image.storage_path, location.href) ? new URL(image.storage_path, location.href) : null;
+  return !url || url.pathname.endsWith(own) ? own : url.href;
+}
+
+let loading = 0;
+const waiting: (() => void)[] = [];
+
+async function slot<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  if (loading >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve));
+  loading += 1;
+  try {
+    signal.throwIfAborted();
+    return await work();
+  } finally {
+    loading -= 1;
+    waiting.shift()?.();
+  }
+}
+
+/** What an <img> may show: undefined while it is fetched, null if it cannot be had. */
+export function useImageSource(image: Image): string | null | undefined {
+  const keyed = useHasKey();
+  const address = addressOf(image);
+  const fetched = keyed && address === contentPath(image.id);
+  const [blob, setBlob] = useState<string | null>();
+  useEffect(() => {
+    if (!fetched) return undefined;
+    const gone = new AbortController();
+    let url = "";
+    slot(gone.signal, async () => (await send(address, { signal: gone.signal })).blob()).then(
+      (bytes) => {
+        if (gone.signal.aborted) return;
+        url = URL.createObjectURL(bytes);
+        setBlob(url);
+      },
+      () => {
+        if (!gone.signal.aborted) setBlob(null);
+      },
+    );
+    return () => {
+      gone.abort();
+      URL.revokeObjectURL(url);
+      setBlob(undefined);
+    };
+  }, [address, fetched]);
+  return fetched ? blob : address;
+}
+
+export function NoPreview({ image, why }: { image: Image; why: string }) {
+  return (
+    <span className="no-preview">
+      <Icon name="image" />
+      <span>{why}</span>
+      <span className="no-preview-name">{image.name}</span>
+    </span>
+  );
+}
+
+function Loaded({ image }: { image: Image }) {
+  const source = useImageSource(image);
+  const [state, setState] = useState<"loading" | "ready" | "broken">("loading");
+  if (source === null || state === "broken") return <NoPreview image={image} why="Cannot be shown" />;
+  if (source === undefined) return null;
+  return <img src={source} alt={image.name} decoding="async" className={state} onLoad={() => setState("ready")} onError={() => setState("broken")} />;
+}
+
+export function Thumb({ image }: { image: Image }) {
+  return isShown(image) ? <Loaded key={image.id} image={image} /> : <NoPreview image={image} why={kindOf(image).toUpperCase()} />;
+}

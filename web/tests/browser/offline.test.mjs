@@ -1,0 +1,61 @@
+// The gateway goes and comes back, and the page with it.
+
+import assert from "node:assert/strict";
+import test from "node:test";
+import { assertCalm, bed, until } from "./support.mjs";
+
+const at = bed({});
+/** What browsers say by themselves of a server that is gone. */
+const GONE = /Failed to load resource|ERR_CONNECTION|ERR_INCOMPLETE|ERR_EMPTY/;
+
+test("an import is followed across the death of everything", async () => {
+  await at.fleet.faults({ latency_ms: 60 });
+  const id = await at.fleet.import("sim-n2000-s1k-seed6");
+  const page = await at.tab();
+  const list = await at.tab();
+  await page.open(`/imports/${id}`);
+  await list.open("/");
+  await page.getByText("Live", { exact: true }).waitFor();
+  const bar = page.getByRole("progressbar", { name: "Progress" });
+  await until("some are done", async () => /^[1-9]/.test(await bar.getAttribute("aria-valuetext")));
+
+  await at.fleet.kill();
+  for (const each of [page, list]) {
+    await each.getByText("The gateway cannot be reached.").waitFor();
+    await each.getByText("Offline", { exact: true }).waitFor();
+  }
+  // What was known stays to be read.
+  assert.ok(await page.getByRole("heading", { level: 1 }).isVisible());
+  assert.ok(await list.locator(".import-row").isVisible());
+  const before = await bar.getAttribute("aria-valuetext");
+
+  await at.fleet.faults({});
+  await at.fleet.up();
+  await page.getByRole("button", { name: /Try now/ }).click();
+  await page.getByText("Live", { exact: true }).waitFor();
+  await page.locator(".offline").waitFor({ state: "detached" });
+  await page.locator(".pill.completed").waitFor();
+  assert.notEqual(await bar.getAttribute("aria-valuetext"), before);
+  // By itself, without a click.
+  await list.getByText("Live", { exact: true }).waitFor();
+  await list.locator(".import-row .pill.completed").waitFor();
+  assertCalm(page, GONE);
+  assertCalm(list, GONE);
+});
+
+test("a page that is opened while the database is away shows what it can, and the rest later", async () => {
+  const page = await at.tab();
+  await page.route("**/api/imports?*", (route) =>
+    route.fulfill({
+      status: 503,
+      contentType: "application/problem+json",
+      body: JSON.stringify({ title: "The database is not ready", detail: "Imports go on meanwhile. Ask again.", code: "database_unavailable", request_id: "r-1" }),
+    }),
+  );
+  await page.open("/");
+  await page.getByText("The database is not ready").waitFor();
+  await page.getByText("r-1").waitFor();
+  await page.unroute("**/api/imports?*");
+  await page.locator(".import-row").first().waitFor();
+  assert.equal(await page.getByText("The database is not ready").count(), 0);
+});

@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+// The module reads these when it is loaded.
+globalThis.sessionStorage ??= { getItem: () => null, setItem() {}, removeItem() {} };
+const { load } = await import("./load.mjs");
+const { patched, matches } = await load("api/live.ts");
+
+const job = (id, more = {}) => ({ id, created_at: `2026-01-0${id}`, status: "processing", folder_name: `Folder ${id}`, ...more });
+const list = (...jobs) => ({ pages: [{ imports: jobs, total: jobs.length, next_cursor: null }], pageParams: [null] });
+const changed = (...jobs) => new Map(jobs.map((each) => [each.id, each]));
+
+test("a changed import changes its row, and rows keep their places", () => {
+  const before = list(job("3"), job("2"));
+  const after = patched(before, changed(job("2", { status: "completed" })), {});
+  assert.deepEqual(after.pages[0].imports.map((each) => [each.id, each.status]), [["3", "processing"], ["2", "completed"]]);
+  assert.equal(before.pages[0].imports[1].status, "processing", "the old answer is left alone");
+});
+
+test("a new import that matches comes on top; others do not", () => {
+  const after = patched(list(job("3")), changed(job("4"), job("5"), job("1"), job("6", { status: "paused" })), { status: "processing" });
+  assert.deepEqual(after.pages[0].imports.map((each) => each.id), ["5", "4", "3"]);
+  assert.equal(after.pages[0].total, 3);
+});
+
+test("a row that no longer matches stays until the list is loaded again", () => {
+  const after = patched(list(job("3")), changed(job("3", { status: "completed" })), { status: "processing" });
+  assert.deepEqual(after.pages[0].imports.map((each) => each.status), ["completed"]);
+});
+
+test("the search is in names and ids, whatever the case", () => {
+  assert.ok(matches(job("3", { folder_name: "Summer" }), { q: "sUM" }));
+  assert.ok(matches(job("3", { folder_name: null }), { q: "3" }));
+  assert.ok(!matches(job("3"), { q: "x" }));
+});
