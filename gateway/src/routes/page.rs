@@ -204,7 +204,7 @@ impl ProblemKind {
              <meta name=\"viewport\" content=\"width=device-width\">\n\
              <title>{title} - Imagefleet</title>\n\
              <h1>{title}</h1>\n<p>{advice}</p>\n<p>HTTP status {}, code <code>{}</code>.</p>\n\
-             <p><a href=\"/api/docs/\">The API</a></p>\n</html>\n",
+             <p><a href=\"../api/docs/\">The API</a></p>\n</html>\n",
             self.status, self.code
         )
     }

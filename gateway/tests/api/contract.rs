@@ -38,8 +38,8 @@ async fn seeded() -> Fixture {
         imported(&done, 10),
         listing_completed(&done),
     ];
-    let others: [(&str, fn(&ImportId) -> Event); 3] = [
-        ("held", paused),
+    let others = [
+        ("held", paused as fn(&ImportId) -> Event),
         ("failed", import_failed),
         ("cancelled", cancelled),
     ];
