@@ -62,6 +62,7 @@ fn query(params: &Params) -> Result<ImagesQuery> {
         per_page: params.per_page()?,
         provider,
         q,
+        mime_type: None,
         import: params.parse("import", "an import id: 1 to 40 of a-z, 0-9 and '-'")?,
         after: params.parse("cursor", "a next_cursor of an earlier answer")?,
     })

@@ -26,6 +26,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, params: Params) -> Result<
         page: params.page()?,
         per_page: params.per_page()?,
         status: status.transpose()?,
+        q: None,
         after: params.parse("cursor", "a next_cursor of an earlier answer")?,
     };
     let found = app
