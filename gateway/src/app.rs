@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
 use http::Method;
 use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
@@ -15,6 +14,8 @@ use http::header::{
 };
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use url::Url;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::broker::Broker;
 use crate::config::Limits;
@@ -22,13 +23,14 @@ use crate::edge::{self, Edge, REQUEST_ID};
 use crate::guard::{Guard, guard};
 use crate::objects::Objects;
 use crate::reads::Reads;
-use crate::routes::{content, control, export, images, imports, page, status, submit};
+use crate::routes::{content, control, docs, export, images, imports, page, status, submit};
 
 pub(crate) struct App {
     pub(crate) local_addr: SocketAddr,
     pub(crate) public_url: Option<Url>,
     pub(crate) storage_public_url: Option<Url>,
     pub(crate) page_policy: HeaderValue,
+    pub(crate) description: docs::Description,
     pub(crate) limits: Limits,
     pub(crate) guard: Guard,
     pub(crate) broker: Broker,
@@ -52,6 +54,32 @@ impl App {
     }
 }
 
+/// The API. What is registered here is described, too: see [`crate::openapi`].
+pub(crate) fn guarded() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default()
+        .routes(routes!(submit::submit))
+        .routes(routes!(status::status))
+        .routes(routes!(imports::list))
+        .routes(routes!(imports::one))
+        .routes(routes!(imports::failures))
+        .routes(routes!(control::cancel))
+        .routes(routes!(control::pause))
+        .routes(routes!(control::resume))
+        .routes(routes!(control::retry))
+        .routes(routes!(images::list))
+        .routes(routes!(export::all))
+        .routes(routes!(images::one, images::delete))
+        .routes(routes!(content::content))
+        .routes(routes!(images::stats))
+}
+
+/// What needs no key: it tells nothing of this gateway's.
+pub(crate) fn open() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default()
+        .routes(routes!(docs::openapi))
+        .routes(routes!(page::problem))
+}
+
 /// Every route. From the outside in: CORS, [`edge`], then for the API [`guard`].
 pub(crate) fn router(
     app: Arc<App>,
@@ -59,25 +87,12 @@ pub(crate) fn router(
     health: Router,
     cors_origins: Vec<HeaderValue>,
 ) -> Router {
-    let api = Router::new()
-        .route("/api/import/google-drive", post(submit::submit))
-        .route("/api/import/status/{job_id}", get(status::status))
-        .route("/api/imports", get(imports::list))
-        .route("/api/imports/{id}", get(imports::one))
-        .route("/api/imports/{id}/failures", get(imports::failures))
-        .route("/api/imports/{id}/cancel", post(control::cancel))
-        .route("/api/imports/{id}/pause", post(control::pause))
-        .route("/api/imports/{id}/resume", post(control::resume))
-        .route("/api/imports/{id}/retry", post(control::retry))
-        .route("/api/images", get(images::list))
-        .route("/api/images/all", get(export::all))
-        .route("/api/images/{id}", get(images::one).delete(images::delete))
-        .route("/api/images/{id}/content", get(content::content))
-        .route("/api/stats", get(images::stats))
-        .route_layer(from_fn_with_state(Arc::clone(&app), guard));
-    let router = Router::new()
-        .merge(api)
-        .route("/problems/{code}", get(page::problem))
+    let (guarded, _) = guarded().split_for_parts();
+    let (open, _) = open().split_for_parts();
+    let router = guarded
+        .route_layer(from_fn_with_state(Arc::clone(&app), guard))
+        .merge(open)
+        .merge(docs::browser())
         .fallback(page::file)
         .with_state(app)
         .merge(health)

@@ -17,6 +17,9 @@ use crate::app::App;
 use crate::links;
 use crate::problem::{Code, Problem, Result};
 
+/// Bytes of a query, as sent.
+const MAX_QUERY: usize = 4096;
+
 pub(crate) struct Guard {
     /// Digests, so that comparing takes equal time whatever the keys' lengths are.
     keys: Vec<[u8; 32]>,
@@ -33,7 +36,19 @@ pub(crate) async fn guard(
 ) -> Result<Response> {
     app.guard
         .check(request.method(), request.headers(), links::host(&request))?;
+    check_query(request.uri().query().unwrap_or_default())?;
     Ok(next.run(request).await)
+}
+
+/// Longer than any client of ours needs; what it holds beyond what is described is ignored.
+fn check_query(query: &str) -> Result<()> {
+    if query.len() <= MAX_QUERY {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::QueryTooLong,
+        format!("The query is longer than {MAX_QUERY} bytes."),
+    ))
 }
 
 impl Guard {

@@ -13,6 +13,7 @@ mod input;
 mod links;
 mod metrics;
 mod objects;
+mod openapi;
 mod params;
 mod problem;
 mod reads;
@@ -40,6 +41,14 @@ use crate::app::App;
 use crate::edge::Edge;
 use crate::objects::Objects;
 use crate::reads::Reads;
+
+/// The description of the HTTP API (OpenAPI 3.1), as `/api/openapi.json` serves it.
+///
+/// # Errors
+/// None today: the description is plain data.
+pub fn openapi_json() -> anyhow::Result<String> {
+    Ok(openapi::json()?)
+}
 
 /// A gateway whose address is bound and that is ready to serve.
 pub struct Gateway {
@@ -96,6 +105,7 @@ impl Gateway {
         let app = Arc::new(App {
             local_addr,
             page_policy: routes::page::policy(storage_origins)?,
+            description: routes::docs::Description::new()?,
             limits,
             guard: guard::Guard::new(
                 &config.api_keys,

@@ -1,15 +1,31 @@
-//! Query parameters, each error naming its parameter.
+//! What requests say in their paths and queries; each error names its parameter.
 
 use std::str::FromStr;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
+use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
 use crate::problem::{Problem, Result};
 
 /// The largest page a client may ask for.
 const MAX_PER_PAGE: u32 = 100;
+
+/// The variable parts of a path, decoded: one, or a tuple of them.
+pub(crate) struct InPath<T = String>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for InPath<T> {
+    type Rejection = Problem;
+
+    /// What cannot be decoded names nothing.
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(found)) => Ok(Self(found)),
+            Err(_) => Err(Problem::not_found("such path")),
+        }
+    }
+}
 
 /// The query string. An empty value counts as absent; of repeated names the last one counts.
 pub(crate) struct Params(Vec<(String, String)>);

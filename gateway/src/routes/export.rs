@@ -11,8 +11,9 @@ use read_model::{ImageRow, ReadModelError};
 
 use crate::app::App;
 use crate::links::Links;
+use crate::openapi::problems;
 use crate::problem::Result;
-use crate::view::ImageView;
+use crate::view::{ImageExport, ImageView};
 
 /// Rows that are written as one chunk.
 const CHUNK: usize = 200;
@@ -54,6 +55,27 @@ impl Format {
     }
 }
 
+problems!(ExportProblems: DatabaseUnavailable);
+
+/// Every image
+///
+/// Streamed, as JSON, NDJSON or CSV. A failure midway cuts the connection, so that no part passes for
+/// the whole.
+#[utoipa::path(
+    get,
+    path = "/api/images/all",
+    tag = "images",
+    operation_id = "exportImages",
+    params(("Accept" = Option<String>, Header, description = "`application/json`, `application/x-ndjson` or `text/csv`: the first of these that is named, else JSON", example = "text/csv")),
+    responses(
+        (status = 200, description = "All of them, the newest first", content(
+            (ImageExport = "application/json"),
+            (String = "application/x-ndjson"),
+            (String = "text/csv"),
+        )),
+        ExportProblems,
+    )
+)]
 pub(crate) async fn all(
     State(app): State<Arc<App>>,
     links: Links,
@@ -101,7 +123,7 @@ fn body(
         let mut out = Vec::with_capacity(CHUNK * 512);
         for row in rows.map_err(|error| error.1)? {
             let before = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            write(&mut out, &ImageView::new(&row, &links), format, before == 0)?;
+            write(&mut out, &ImageView::new(row, &links), format, before == 0)?;
         }
         Ok(Bytes::from(out))
     });
@@ -122,12 +144,7 @@ fn body(
         .inspect_err(|error: &anyhow::Error| tracing::warn!(error = %format!("{error:#}"), "an export was cut short"))
 }
 
-fn write(
-    out: &mut Vec<u8>,
-    image: &ImageView<'_>,
-    format: Format,
-    first: bool,
-) -> anyhow::Result<()> {
+fn write(out: &mut Vec<u8>, image: &ImageView, format: Format, first: bool) -> anyhow::Result<()> {
     match format {
         Format::Json => {
             if !first {
@@ -144,7 +161,7 @@ fn write(
     Ok(())
 }
 
-fn csv(out: &mut Vec<u8>, image: &ImageView<'_>) -> anyhow::Result<()> {
+fn csv(out: &mut Vec<u8>, image: &ImageView) -> anyhow::Result<()> {
     use time::format_description::well_known::Rfc3339;
     let number = |n: Option<u32>| n.map(|n| n.to_string()).unwrap_or_default();
     let modified = image
@@ -154,25 +171,25 @@ fn csv(out: &mut Vec<u8>, image: &ImageView<'_>) -> anyhow::Result<()> {
         .unwrap_or_default();
     let fields = [
         &image.id.to_string(),
-        image.name,
-        image.google_drive_id,
+        &image.name,
+        &image.google_drive_id,
         &image.size.to_string(),
-        image.mime_type,
+        &image.mime_type,
         &image.storage_path,
-        image.storage_provider,
+        &image.storage_provider,
         &image.created_at.format(&Rfc3339)?,
         &image.updated_at.format(&Rfc3339)?,
         &modified,
         &number(image.width),
         &number(image.height),
-        image.taken_at.unwrap_or_default(),
+        image.taken_at.as_deref().unwrap_or_default(),
         &number(image.orientation.map(u32::from)),
-        image.md5,
-        image.sha256,
-        image.bucket,
-        image.key,
-        image.path,
-        image.import_id,
+        &image.md5,
+        &image.sha256,
+        &image.bucket,
+        &image.key,
+        &image.path,
+        &image.import_id,
     ];
     for (at, field) in fields.into_iter().enumerate() {
         if at > 0 {

@@ -3,17 +3,34 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use contracts::ImportId;
 use read_model::{ImportRow, ImportStatus, ImportsQuery};
-use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::params::Params;
+use crate::openapi::problems;
+use crate::params::{InPath, Params};
 use crate::problem::{Problem, Result};
-use crate::view;
+use crate::view::{self, Failures, ImportPage, ImportView, Status};
 
-pub(crate) async fn list(State(app): State<Arc<App>>, params: Params) -> Result<Json<Value>> {
+problems!(ListProblems: InvalidParameter, DatabaseUnavailable);
+problems!(OneProblems: NotFound, DatabaseUnavailable);
+
+/// Imports, the newest first
+#[utoipa::path(
+    get,
+    path = "/api/imports",
+    tag = "imports",
+    operation_id = "listImports",
+    params(
+        ("page" = Option<u32>, Query, description = "From 1; ignored with a cursor", minimum = 1),
+        ("per_page" = Option<u32>, Query, description = "20 unless told", minimum = 1, maximum = 100),
+        ("status" = Option<Status>, Query, description = "Only those with this status"),
+        ("cursor" = Option<String>, Query, description = "The `next_cursor` of the last answer"),
+    ),
+    responses((status = 200, description = "Some imports", body = ImportPage), ListProblems)
+)]
+pub(crate) async fn list(State(app): State<Arc<App>>, params: Params) -> Result<Json<ImportPage>> {
     let status = params.get("status").map(|code| {
         ImportStatus::from_code(code).ok_or_else(|| {
             Problem::parameter(
@@ -33,35 +50,45 @@ pub(crate) async fn list(State(app): State<Arc<App>>, params: Params) -> Result<
         .reads
         .ask(app.reads.model.imports(query.clone()))
         .await?;
-    let last = found.items.last().filter(|_| found.has_more);
-    Ok(Json(json!({
-        "imports": found.items.iter().map(view::import).collect::<Vec<_>>(),
-        "total": found.total,
-        "page": query.page,
-        "per_page": query.per_page,
-        "total_pages": found.total.div_ceil(u64::from(query.per_page)),
-        "next_cursor": last.map(|row| row.id.as_str()),
-    })))
+    Ok(Json(ImportPage::new(&found, &query)))
 }
 
+/// One import
+#[utoipa::path(
+    get,
+    path = "/api/imports/{id}",
+    tag = "imports",
+    operation_id = "getImport",
+    params(("id" = String, Path, description = "The import's id")),
+    responses((status = 200, description = "The import", body = ImportView), OneProblems)
+)]
 pub(crate) async fn one(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-) -> Result<Json<Value>> {
-    Ok(Json(view::import(&find(&app, &id).await?)))
+    InPath(id): InPath,
+) -> Result<Json<ImportView>> {
+    Ok(Json(ImportView::new(&find(&app, &id).await?)))
 }
 
+/// What failed in an import, by cause, with what to do
+#[utoipa::path(
+    get,
+    path = "/api/imports/{id}/failures",
+    tag = "imports",
+    operation_id = "listFailures",
+    params(("id" = String, Path, description = "The import's id")),
+    responses((status = 200, description = "A group for each cause", body = Failures), OneProblems)
+)]
 pub(crate) async fn failures(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-) -> Result<Json<Value>> {
+    InPath(id): InPath,
+) -> Result<Json<Failures>> {
     let row = find(&app, &id).await?;
     let groups = app.reads.ask(app.reads.model.failures(&row.id)).await?;
-    Ok(Json(json!({
-        "import_id": row.id.as_str(),
-        "failed": row.failed,
-        "failures": groups.iter().map(view::failure).collect::<Vec<_>>(),
-    })))
+    Ok(Json(Failures {
+        import_id: row.id.into(),
+        failed: row.failed,
+        failures: groups.into_iter().map(view::failure).collect(),
+    }))
 }
 
 async fn find(app: &App, id: &str) -> Result<ImportRow> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod content;
 pub(crate) mod control;
+pub(crate) mod docs;
 pub(crate) mod export;
 pub(crate) mod images;
 pub(crate) mod imports;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
@@ -12,9 +12,12 @@ use http::header::{
 };
 use http::{Method, StatusCode};
 use rust_embed::RustEmbed;
-use serde_json::Value;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::openapi::problems;
+use crate::params::InPath;
 use crate::problem::{Code, Problem, Result};
 use crate::routes::status::matches_tag;
 
@@ -59,10 +62,45 @@ pub(crate) async fn file(State(app): State<Arc<App>>, request: Request) -> Resul
     Ok(response)
 }
 
-pub(crate) async fn problem(Path(code): Path<String>) -> Result<Json<Value>> {
-    Code::document(&code)
-        .map(Json)
-        .ok_or_else(|| Problem::not_found("problem with this code"))
+/// What a problem's `type` means.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ProblemKind {
+    #[serde(rename = "type")]
+    #[schema(example = "/problems/not_found")]
+    kind: String,
+    #[schema(example = "not_found")]
+    code: &'static str,
+    /// The HTTP status it comes with.
+    #[schema(example = 404)]
+    status: u16,
+    #[schema(example = "Not found")]
+    title: &'static str,
+    /// What to do.
+    #[schema(example = "Check the path and the id.")]
+    advice: &'static str,
+}
+
+problems!(KindProblems: NotFound);
+
+/// What a problem means, and what to do
+#[utoipa::path(
+    get,
+    path = "/problems/{code}",
+    tag = "about",
+    operation_id = "getProblem",
+    params(("code" = String, Path, description = "The problem's `code`", example = "not_found")),
+    responses((status = 200, description = "The kind of problem", body = ProblemKind), KindProblems)
+)]
+pub(crate) async fn problem(InPath(code): InPath) -> Result<Json<ProblemKind>> {
+    let code =
+        Code::from_code(&code).ok_or_else(|| Problem::not_found("problem with this code"))?;
+    Ok(Json(ProblemKind {
+        kind: code.kind(),
+        code: code.as_str(),
+        status: code.status().as_u16(),
+        title: code.title(),
+        advice: code.help(),
+    }))
 }
 
 pub(crate) async fn method_not_allowed() -> Problem {

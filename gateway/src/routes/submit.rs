@@ -8,26 +8,78 @@ use axum::response::{IntoResponse, Response};
 use contracts::{ImportId, ImportRequest, Prefix, Source};
 use http::StatusCode;
 use http::header::{HeaderValue, LOCATION};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::input::{self, IdempotencyKey};
+use crate::openapi::problems;
 use crate::problem::{Code, Problem, Result};
 
-#[derive(Deserialize)]
-struct Wanted {
+/// A folder to import.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ImportRequest)]
+pub(crate) struct Wanted {
+    /// A Google Drive folder, as the browser's address bar shows it; or its id.
+    #[schema(example = "https://drive.google.com/drive/folders/1AbC-dEf_GhIjKlMnOpQ")]
     folder_url: String,
+    /// Whether its subfolders are imported too: true unless told.
     #[serde(default)]
     recursive: Option<bool>,
+    /// Prepended to every object's key: names with `/` between them.
     #[serde(default)]
+    #[schema(example = "holidays/2024")]
     destination_prefix: Option<String>,
+    /// Whether files that are stored already are skipped: true unless told.
     #[serde(default)]
     skip_unchanged: Option<bool>,
+    /// Who asks, for people to read.
     #[serde(default)]
+    #[schema(max_length = 200)]
     requested_by: Option<String>,
 }
 
+/// An import that will happen.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ImportAccepted)]
+pub(crate) struct Accepted {
+    /// The import's id.
+    #[schema(example = "01932e4b-7c1e-7c3a-9d50-0b6f3f1f9a10")]
+    job_id: String,
+    /// The same for people.
+    #[schema(example = "Import started. Its status tells how far it is.")]
+    message: String,
+    /// The path of its status.
+    #[schema(example = "/api/import/status/01932e4b-7c1e-7c3a-9d50-0b6f3f1f9a10")]
+    status_url: String,
+}
+
+problems!(
+    SubmitProblems: InvalidRequest,
+    NotAFolderUrl,
+    RequestTimeout,
+    PayloadTooLarge,
+    KeyReused,
+    QueueUnavailable,
+);
+
+/// Import the images of a Google Drive folder
+///
+/// Answered once the request is stored; listing the folder and fetching its images happen later. The
+/// same `Idempotency-Key` with the same body is the same import, however often it is sent.
+#[utoipa::path(
+    post,
+    path = "/api/import/google-drive",
+    tag = "imports",
+    operation_id = "startImport",
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; makes repeating harmless", min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
+    request_body(content = Wanted, description = "Read as JSON whatever its type is"),
+    responses(
+        (status = 202, description = "The import will happen", body = Accepted,
+            headers(("Location" = String, description = "The path of its status"))),
+        SubmitProblems,
+    )
+)]
 pub(crate) async fn submit(State(app): State<Arc<App>>, request: Request) -> Result<Response> {
     let (parts, body) = request.into_parts();
     let key = IdempotencyKey::of(&parts.headers)?;
@@ -58,11 +110,11 @@ pub(crate) async fn submit(State(app): State<Arc<App>>, request: Request) -> Res
 
 fn accepted(import: &ImportId) -> Response {
     let status_url = format!("/api/import/status/{import}");
-    let body = Json(json!({
-        "job_id": import.as_str(),
-        "message": "Import started. Its status tells how far it is.",
-        "status_url": status_url,
-    }));
+    let body = Json(Accepted {
+        job_id: import.as_str().to_owned(),
+        message: "Import started. Its status tells how far it is.".to_owned(),
+        status_url: status_url.clone(),
+    });
     let mut response = (StatusCode::ACCEPTED, body).into_response();
     if let Ok(location) = HeaderValue::try_from(status_url) {
         response.headers_mut().insert(LOCATION, location);

@@ -10,6 +10,7 @@ mod errors;
 mod export;
 mod images;
 mod imports;
+mod openapi;
 mod outages;
 mod page;
 mod seed;
