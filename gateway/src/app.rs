@@ -23,7 +23,7 @@ use crate::edge::{self, Edge, REQUEST_ID};
 use crate::guard::{Guard, guard};
 use crate::objects::Objects;
 use crate::reads::Reads;
-use crate::routes::{content, control, docs, export, images, imports, page, status, submit};
+use crate::routes::{content, control, docs, export, images, imports, items, page, status, submit};
 
 pub(crate) struct App {
     pub(crate) local_addr: SocketAddr,
@@ -62,6 +62,9 @@ pub(crate) fn guarded() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(imports::list))
         .routes(routes!(imports::one))
         .routes(routes!(imports::failures))
+        .routes(routes!(items::failed))
+        .routes(routes!(items::list))
+        .routes(routes!(items::one))
         .routes(routes!(control::cancel))
         .routes(routes!(control::pause))
         .routes(routes!(control::resume))

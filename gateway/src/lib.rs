@@ -6,6 +6,7 @@
 mod app;
 mod broker;
 mod config;
+mod cursor;
 mod dependency;
 mod edge;
 mod guard;

@@ -396,15 +396,16 @@ fn whole(wanted: &Wanted, action: Action) -> Result<Action> {
     Ok(action)
 }
 
+pub(crate) fn cause_of(code: &str) -> Result<Cause> {
+    let cause = Cause::from_code(code);
+    let rule = "a cause of GET /api/imports/{id}/failures";
+    let known = (cause.code() == code).then_some(cause);
+    known.ok_or_else(|| Problem::parameter("cause", rule))
+}
+
 /// Of `cause` and `item_id`, what is given narrows the retry down.
 fn wanted_retry(wanted: &Wanted) -> Result<Action> {
-    let cause = wanted.cause.as_deref().map(|code| {
-        let cause = Cause::from_code(code);
-        let rule = "a cause of GET /api/imports/{id}/failures";
-        (cause.code() == code)
-            .then_some(cause)
-            .ok_or_else(|| Problem::parameter("cause", rule))
-    });
+    let cause = wanted.cause.as_deref().map(cause_of);
     let item_id = wanted.item_id.as_deref().map(|id| {
         let rule = "the id of an entry: 1 to 128 of A-Z, a-z, 0-9, '-' and '_'";
         id.parse().map_err(|_| Problem::parameter("item_id", rule))

@@ -6,6 +6,7 @@ pub(crate) mod docs;
 pub(crate) mod export;
 pub(crate) mod images;
 pub(crate) mod imports;
+pub(crate) mod items;
 pub(crate) mod page;
 pub(crate) mod status;
 pub(crate) mod submit;
