@@ -21,9 +21,13 @@ use crate::broker::Broker;
 use crate::config::Limits;
 use crate::edge::{self, Edge, REQUEST_ID};
 use crate::guard::{Guard, guard};
+use crate::live::Hub;
+use crate::look::Look;
 use crate::objects::Objects;
 use crate::reads::Reads;
-use crate::routes::{content, control, docs, export, images, imports, items, page, status, submit};
+use crate::routes::{
+    bulk, content, control, docs, export, images, imports, items, live, page, status, submit,
+};
 
 pub(crate) struct App {
     pub(crate) local_addr: SocketAddr,
@@ -36,6 +40,8 @@ pub(crate) struct App {
     pub(crate) broker: Broker,
     pub(crate) reads: Reads,
     pub(crate) objects: Objects,
+    pub(crate) look: Look,
+    pub(crate) hub: Arc<Hub>,
 }
 
 impl App {
@@ -60,6 +66,7 @@ pub(crate) fn guarded() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(submit::submit))
         .routes(routes!(status::status))
         .routes(routes!(imports::list))
+        .routes(routes!(bulk::command_imports))
         .routes(routes!(imports::one))
         .routes(routes!(imports::failures))
         .routes(routes!(items::failed))
@@ -71,9 +78,13 @@ pub(crate) fn guarded() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(control::retry))
         .routes(routes!(images::list))
         .routes(routes!(export::all))
+        .routes(routes!(bulk::delete_images))
         .routes(routes!(images::one, images::delete))
         .routes(routes!(content::content))
         .routes(routes!(images::stats))
+        .routes(routes!(live::overview))
+        .routes(routes!(live::all))
+        .routes(routes!(live::one))
 }
 
 /// What needs no key: it tells nothing of this gateway's.

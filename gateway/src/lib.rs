@@ -12,6 +12,8 @@ mod edge;
 mod guard;
 mod input;
 mod links;
+mod live;
+mod look;
 mod metrics;
 mod objects;
 mod openapi;
@@ -40,6 +42,8 @@ pub use config::{Config, Delivery, Limits};
 
 use crate::app::App;
 use crate::edge::Edge;
+use crate::live::Hub;
+use crate::look::Look;
 use crate::objects::Objects;
 use crate::reads::Reads;
 
@@ -58,6 +62,7 @@ pub struct Gateway {
     router: Router,
     limits: Limits,
     connections: IntGauge,
+    hub: Arc<Hub>,
     /// Keeps NATS connected and watches the database; ends when dropped.
     background: JoinSet<()>,
 }
@@ -103,6 +108,7 @@ impl Gateway {
                 .map(|url| url.origin().ascii_serialization()),
             objects.redirect_origin(),
         ];
+        let hub = Hub::new(limits.streams, metrics.streams.clone());
         let app = Arc::new(App {
             local_addr,
             page_policy: routes::page::policy(storage_origins)?,
@@ -122,8 +128,14 @@ impl Gateway {
             ),
             reads,
             objects,
+            look: Look::default(),
+            hub: Arc::clone(&hub),
             public_url: config.public_url,
             storage_public_url: config.storage_public_url,
+        });
+        background.spawn({
+            let (app, hub) = (Arc::clone(&app), Arc::clone(&hub));
+            async move { hub.run(&app).await }
         });
         let connections = metrics.connections.clone();
         let edge = Edge {
@@ -142,6 +154,7 @@ impl Gateway {
             router,
             limits,
             connections,
+            hub,
             background,
         })
     }
@@ -158,6 +171,14 @@ impl Gateway {
     /// None today; callers treat all services alike.
     pub async fn serve(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         tracing::info!(address = %self.local_addr, "gateway listens");
+        // Streams have no end of their own, and would take all of the drain.
+        self.background.spawn({
+            let (hub, stop) = (self.hub, stop.clone());
+            async move {
+                stop.cancelled().await;
+                hub.close();
+            }
+        });
         server::serve(
             self.listener,
             self.router,

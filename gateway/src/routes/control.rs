@@ -21,6 +21,7 @@ use crate::input::{self, IdempotencyKey};
 use crate::openapi::problems;
 use crate::params::InPath;
 use crate::problem::{Code, Problem, Result};
+use crate::routes::bulk::Matching;
 use crate::view::CauseCode;
 
 /// Which failed entries to queue again; all of it is optional.
@@ -41,6 +42,9 @@ pub(crate) struct Wanted {
     #[serde(default)]
     #[schema(max_length = 200)]
     requested_by: Option<String>,
+    /// Only count.
+    #[serde(default)]
+    preview: bool,
 }
 
 /// The body of commands about a whole import; all of it is optional.
@@ -169,7 +173,7 @@ pub(crate) async fn resume(app: State<Arc<App>>, import: InPath, request: Reques
 
 /// Queue failed entries again
 ///
-/// All of them, those of one cause, or one.
+/// All of them, those of one cause, or one. With `preview` nothing is queued.
 #[utoipa::path(
     post,
     path = "/api/imports/{id}/retry",
@@ -181,6 +185,7 @@ pub(crate) async fn resume(app: State<Arc<App>>, import: InPath, request: Reques
     ),
     request_body(content = Option<Wanted>, description = "May be left out", content_type = "application/json"),
     responses(
+        (status = 200, description = "With `preview`: how many would be", body = Matching),
         (status = 202, description = "They are being queued again", body = Accepted,
             headers(("Location" = String, description = "The path of its status"))),
         CommandProblems,
@@ -207,6 +212,12 @@ async fn command(
         action,
         requested_by: input::requested_by(wanted.requested_by)?,
     };
+
+    if wanted.preview {
+        let matching = matching(app, &command).await?.unwrap_or_default();
+        known(app, &command).await?;
+        return Ok(Json(Matching { matching }).into_response());
+    }
 
     let code = command.action.code();
     let import = command.import_id.as_str().as_bytes();
@@ -287,7 +298,7 @@ fn before(item: &FileId) -> Option<FileId> {
 }
 
 /// Whether the command can have an effect, as far as the folded events tell.
-fn check(row: &ImportRow, action: &Action, matching: Option<u64>) -> Result<()> {
+pub(crate) fn check(row: &ImportRow, action: &Action, matching: Option<u64>) -> Result<()> {
     let refused = |detail: &str| Err(Problem::new(Code::NotPossible, detail));
     match (action, row.status) {
         (Action::Cancel, ImportStatus::Cancelled) => Ok(()),
@@ -387,8 +398,12 @@ fn parse(body: &[u8]) -> Result<Wanted> {
 
 /// Nobody who asks to cancel one entry must lose the whole import.
 fn whole(wanted: &Wanted, action: Action) -> Result<Action> {
-    for (name, given) in [("cause", &wanted.cause), ("item_id", &wanted.item_id)] {
-        if given.is_some() {
+    for (name, given) in [
+        ("cause", wanted.cause.is_some()),
+        ("item_id", wanted.item_id.is_some()),
+        ("preview", wanted.preview),
+    ] {
+        if given {
             let rule = format!("absent: {} is about the whole import", action.code());
             return Err(Problem::parameter(name, &rule));
         }

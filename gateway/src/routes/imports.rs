@@ -20,7 +20,6 @@ use crate::routes::status::tagged;
 use crate::view::{self, Failures, ImportPage, ImportView, Status};
 
 problems!(ListProblems: InvalidParameter, DatabaseUnavailable);
-problems!(OneProblems: NotFound, DatabaseUnavailable);
 problems!(KnownProblems: NotFound, DatabaseUnavailable, QueueUnavailable);
 
 /// Imports, the newest first
@@ -97,17 +96,18 @@ pub(crate) async fn one(
     tag = "imports",
     operation_id = "listFailures",
     params(("id" = String, Path, description = "The import's id")),
-    responses((status = 200, description = "A group for each cause", body = Failures), OneProblems)
+    responses((status = 200, description = "A group for each cause", body = Failures), KnownProblems)
 )]
 pub(crate) async fn failures(
     State(app): State<Arc<App>>,
     InPath(id): InPath,
 ) -> Result<Json<Failures>> {
-    let row = find(&app, &id).await?;
-    let groups = app.reads.ask(app.reads.model.failures(&row.id)).await?;
+    let found = known(&app, &id).await?;
+    let groups = app.reads.model.failures(found.id());
+    let groups = app.reads.ask(groups).await?;
     Ok(Json(Failures {
-        import_id: row.id.into(),
-        failed: row.failed,
+        import_id: found.id().to_string(),
+        failed: found.failed(),
         failures: groups.into_iter().map(view::failure).collect(),
     }))
 }
@@ -121,6 +121,20 @@ pub(crate) enum Known {
 }
 
 impl Known {
+    pub(crate) fn id(&self) -> &ImportId {
+        match self {
+            Self::Row(row) => &row.id,
+            Self::Accepted(submission) => &submission.import_id,
+        }
+    }
+
+    fn failed(&self) -> u64 {
+        match self {
+            Self::Row(row) => row.failed,
+            Self::Accepted(_) => 0,
+        }
+    }
+
     pub(crate) fn view(&self) -> ImportView {
         match self {
             Self::Row(row) => ImportView::new(row),
@@ -143,13 +157,4 @@ pub(crate) async fn known(app: &App, id: &str) -> Result<Known> {
         Some(submission) => Ok(Known::Accepted(Box::new(submission))),
         None => Err(unprojected),
     }
-}
-
-pub(crate) async fn find(app: &App, id: &str) -> Result<ImportRow> {
-    let missing = || Problem::not_found("import with this id");
-    let id: ImportId = id.parse().map_err(|_| missing())?;
-    app.reads
-        .ask(app.reads.model.import(&id))
-        .await?
-        .ok_or_else(missing)
 }

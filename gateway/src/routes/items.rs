@@ -19,13 +19,13 @@ use crate::params::{InPath, Params};
 use crate::problem::{Problem, Result};
 use crate::routes::control::cause_of;
 use crate::routes::export::{self, Format, Row};
-use crate::routes::imports::find;
+use crate::routes::imports::known;
 use crate::view::{
     CauseCode, EntryLine, EntryPage, EntryState, EntryView, FailedEntryPage, FailedEntryView,
 };
 
-problems!(ItemsProblems: InvalidParameter, NotFound, DatabaseUnavailable);
-problems!(ItemProblems: NotFound, DatabaseUnavailable);
+problems!(ItemsProblems: InvalidParameter, NotFound, DatabaseUnavailable, QueueUnavailable);
+problems!(ItemProblems: NotFound, DatabaseUnavailable, QueueUnavailable);
 
 /// Entries of an import, in the order of their ids
 #[utoipa::path(
@@ -53,14 +53,15 @@ pub(crate) async fn list(
     let state = state.transpose()?;
     let per_page = params.per_page()?;
     let after: Option<FileId> = params.cursor(Of::Items)?;
-    let import = find(&app, &id).await?.id;
+    let import = known(&app, &id).await?;
+    let import = import.id();
     let (reads, after, limit) = (&app.reads, after.as_ref(), per_page + 1);
     let mut items = match state {
         Some(state) => {
-            let found = reads.model.items_in(&import, state, after, limit);
+            let found = reads.model.items_in(import, state, after, limit);
             reads.ask(found).await?
         }
-        None => reads.ask(reads.model.items(&import, after, limit)).await?,
+        None => reads.ask(reads.model.items(import, after, limit)).await?,
     };
     let more = items.len() > per_page as usize;
     items.truncate(per_page as usize);
@@ -88,10 +89,11 @@ pub(crate) async fn one(
     State(app): State<Arc<App>>,
     InPath((id, item)): InPath<(String, String)>,
 ) -> Result<Json<EntryView>> {
-    let import = find(&app, &id).await?.id;
+    let import = known(&app, &id).await?;
+    let import = import.id();
     let missing = || Problem::not_found("entry with this id in this import");
     let item: FileId = item.parse().map_err(|_| missing())?;
-    let found = app.reads.ask(app.reads.model.item(&import, &item)).await?;
+    let found = app.reads.ask(app.reads.model.item(import, &item)).await?;
     Ok(Json(found.ok_or_else(missing)?.into()))
 }
 
@@ -128,10 +130,11 @@ pub(crate) async fn failed(
     let cause = params.get("cause").map(cause_of).transpose()?;
     let per_page = params.per_page()?;
     let after: Option<FileId> = params.cursor(Of::Items)?;
-    let import = find(&app, &id).await?.id;
+    let import = known(&app, &id).await?;
+    let import = import.id();
     let format = Format::of(&headers);
     if !matches!(format, Format::Json) {
-        let all = app.reads.model.all_failed_items(&import, cause);
+        let all = app.reads.model.all_failed_items(import, cause);
         let rows = stream::try_unfold(all, |mut all| async move {
             Ok(all.next().await?.map(|row| (row, all)))
         });
@@ -141,7 +144,7 @@ pub(crate) async fn failed(
     let found = app
         .reads
         .model
-        .failed_items(&import, cause, after.as_ref(), per_page + 1);
+        .failed_items(import, cause, after.as_ref(), per_page + 1);
     let mut items = app.reads.ask(found).await?;
     let more = items.len() > per_page as usize;
     items.truncate(per_page as usize);

@@ -1,5 +1,6 @@
 //! One file per resource.
 
+pub(crate) mod bulk;
 pub(crate) mod content;
 pub(crate) mod control;
 pub(crate) mod docs;
@@ -7,6 +8,7 @@ pub(crate) mod export;
 pub(crate) mod images;
 pub(crate) mod imports;
 pub(crate) mod items;
+pub(crate) mod live;
 pub(crate) mod page;
 pub(crate) mod status;
 pub(crate) mod submit;

@@ -2,16 +2,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod access;
+mod bulk;
 mod config;
 mod connections;
 mod content;
 mod control;
 mod errors;
+mod events;
 mod export;
 mod images;
 mod imports;
+mod items;
+mod live;
 mod openapi;
 mod outages;
+mod overview;
 mod page;
 mod seed;
 mod silence;

@@ -146,10 +146,10 @@ fn page_of_images(sql: &Connection, query: &ImagesQuery, limit: u32) -> Result<V
     };
     let filters = Filters::of(query);
     let mut page = sql.prepare_cached(&filters.page_sql())?;
-    let (pattern, import) = (query.q.as_deref().map(pattern), query.import.as_ref());
+    let (part, import) = (query.q.as_deref().map(part), query.import.as_ref());
     let rows = page.query_map(
         params![
-            pattern,
+            part,
             query.provider,
             import.map(ImportId::as_str),
             query.mime_type,
@@ -163,10 +163,10 @@ fn page_of_images(sql: &Connection, query: &ImagesQuery, limit: u32) -> Result<V
 }
 
 fn count_images(sql: &Connection, query: &ImagesQuery) -> Result<u64> {
-    let (pattern, import) = (query.q.as_deref().map(pattern), query.import.as_ref());
+    let (part, import) = (query.q.as_deref().map(part), query.import.as_ref());
     let import = import.map(ImportId::as_str);
     if let Some(total) = Filters::of(query).total_sql() {
-        let values: [&dyn ToSql; 4] = [&pattern, &query.provider, &import, &query.mime_type];
+        let values: [&dyn ToSql; 4] = [&part, &query.provider, &import, &query.mime_type];
         let mut total = sql.prepare_cached(&total)?;
         return Ok(total.query_row(values, |row| Cells::of(row).number())?);
     }
@@ -177,7 +177,7 @@ fn count_images(sql: &Connection, query: &ImagesQuery) -> Result<u64> {
     Ok(all.iter().filter(wanted).map(|row| row.images).sum())
 }
 
-/// Which filters a query has; values are always parameters: ?1 pattern, ?2 provider, ?3 import, ?4 type.
+/// Which filters a query has; values are always parameters: ?1 part of the name, ?2 provider, ?3 import, ?4 type.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Filters {
     pub(super) name: bool,
@@ -217,7 +217,7 @@ impl Filters {
     fn conditions(self) -> String {
         [
             if self.name {
-                r"name_search LIKE ?1 ESCAPE '\'"
+                "instr(name_search, ?1) > 0"
             } else {
                 "?1 IS NULL"
             },
@@ -241,19 +241,8 @@ impl Filters {
     }
 }
 
-/// The LIKE pattern for "contains `q`", with LIKE's own characters escaped.
-pub(super) fn pattern(q: &str) -> String {
-    let mut pattern = String::from("%");
-    for c in q
-        .chars()
-        .take(MAX_SEARCH_CHARS)
-        .flat_map(char::to_lowercase)
-    {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    pattern
+/// What names in lower case are searched for. (`LIKE` would end a pattern at its first U+0000.)
+pub(super) fn part(q: &str) -> String {
+    let short = q.chars().take(MAX_SEARCH_CHARS);
+    short.flat_map(char::to_lowercase).collect()
 }

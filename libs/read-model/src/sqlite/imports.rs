@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use time::OffsetDateTime;
 
 use super::Sqlite;
-use super::images::pattern;
+use super::images::part;
 use super::rows::{Cells, IMPORT, ITEM, import, import_columns, item, item_columns, number};
 use crate::item::Item;
 use crate::query::SAMPLES;
@@ -191,11 +191,11 @@ fn page_of_imports(sql: &Connection, query: &ImportsQuery) -> Result<Paged<Impor
     let per_page = query.per_page.clamp(1, MAX_PER_PAGE);
     let limit = per_page + 1;
     let status = query.status.map(ImportStatus::code);
-    let pattern = query.q.as_deref().map(pattern);
+    let part = query.q.as_deref().map(part);
     let filters = Filters::of(query);
     let total = sql
         .prepare_cached(&filters.total_sql())?
-        .query_row(params![status, pattern], |row| Cells::of(row).number())?;
+        .query_row(params![status, part], |row| Cells::of(row).number())?;
     let (created_at, id, offset) = match &query.after {
         None => (
             i64::MAX,
@@ -213,10 +213,7 @@ fn page_of_imports(sql: &Connection, query: &ImportsQuery) -> Result<Paged<Impor
     };
     let mut items: Vec<ImportRow> = sql
         .prepare_cached(&filters.page_sql())?
-        .query_map(
-            params![status, pattern, created_at, id, limit, offset],
-            import,
-        )?
+        .query_map(params![status, part, created_at, id, limit, offset], import)?
         .collect::<Result<_, _>>()?;
     let has_more = items.len() > per_page as usize;
     items.truncate(per_page as usize);
@@ -227,7 +224,8 @@ fn page_of_imports(sql: &Connection, query: &ImportsQuery) -> Result<Paged<Impor
     })
 }
 
-/// Which filters a query on imports has; values are always parameters: ?1 status, ?2 pattern.
+/// Which filters a query on imports has; values are always parameters: ?1 status, ?2 part of
+/// the folder or the id.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Filters {
     pub(super) status: bool,
@@ -265,8 +263,8 @@ impl Filters {
             "?1 IS NULL"
         };
         let search = if self.search {
-            r"(lower_case(coalesce(folder_name, '')) LIKE ?2 ESCAPE '\'
-               OR lower_case(coalesce(folder, '')) LIKE ?2 ESCAPE '\' OR id LIKE ?2 ESCAPE '\')"
+            "(instr(lower_case(coalesce(folder_name, '')), ?2) > 0
+               OR instr(lower_case(coalesce(folder, '')), ?2) > 0 OR instr(id, ?2) > 0)"
         } else {
             "?2 IS NULL"
         };

@@ -284,6 +284,7 @@ pub async fn a_search_takes_every_character_literally_and_ignores_case(bed: &Bed
         "ÉTÉ 📷.png",
         "[a-z]^.jpg",
         "ẞ 𐐀.jpg",
+        "nul\u{0}L.gif",
     ];
     let bodies = (0..)
         .zip(all)
@@ -302,6 +303,9 @@ pub async fn a_search_takes_every_character_literally_and_ignores_case(bed: &Bed
         ("]^", vec!["[a-z]^.jpg"]),
         ("ß 𐐨", vec!["ẞ 𐐀.jpg"]),
         ("arger", vec![]),
+        ("\u{0}", vec!["nul\u{0}L.gif"]),
+        ("L\u{0}l", vec!["nul\u{0}L.gif"]),
+        ("a\u{0}", vec![]),
         ("; DROP TABLE images", vec![]),
     ] {
         let page = images(

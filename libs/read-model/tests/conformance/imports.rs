@@ -175,6 +175,7 @@ pub async fn imports_are_found_by_part_of_their_folder_or_id(bed: &Bed) {
         ("nnam", None, vec!["unnamed"]),
         ("%", None, vec!["import-1"]),
         ("nothing", None, vec![]),
+        ("\u{0}", None, vec![]),
     ] {
         let query = |after, per_page| ImportsQuery {
             q: Some(q.to_owned()),
