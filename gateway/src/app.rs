@@ -9,24 +9,29 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use http::Method;
 use http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
-    IF_NONE_MATCH, LOCATION, RANGE, RETRY_AFTER,
+    ACCEPT, AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
+    HeaderValue, IF_NONE_MATCH, IF_RANGE, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
 };
+use tokio::task::JoinSet;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::broker::Broker;
+use crate::caller::identify;
 use crate::config::Limits;
 use crate::edge::{self, Edge, REQUEST_ID};
 use crate::guard::{Guard, guard};
+use crate::keys::ApiKey;
 use crate::live::Hub;
 use crate::look::Look;
 use crate::objects::Objects;
+use crate::rate;
 use crate::reads::Reads;
 use crate::routes::{
-    bulk, content, control, docs, export, images, imports, items, live, page, status, submit,
+    bulk, content, control, docs, export, images, imports, items, live, page, session, status,
+    submit,
 };
 
 pub(crate) struct App {
@@ -37,6 +42,8 @@ pub(crate) struct App {
     pub(crate) description: docs::Description,
     pub(crate) limits: Limits,
     pub(crate) guard: Guard,
+    pub(crate) api_keys: Vec<ApiKey>,
+    pub(crate) trusted_proxies: usize,
     pub(crate) broker: Broker,
     pub(crate) reads: Reads,
     pub(crate) objects: Objects,
@@ -60,8 +67,16 @@ impl App {
     }
 }
 
+/// Where an image's bytes weigh as much as a tenth of another request: a gallery that is scrolled
+/// asks for dozens at once.
+const BYTES_PER_REQUEST: u32 = 10;
+
 /// The API. What is registered here is described, too: see [`crate::openapi`].
 pub(crate) fn guarded() -> OpenApiRouter<Arc<App>> {
+    api().merge(bytes())
+}
+
+fn api() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::default()
         .routes(routes!(submit::submit))
         .routes(routes!(status::status))
@@ -80,11 +95,15 @@ pub(crate) fn guarded() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(export::all))
         .routes(routes!(bulk::delete_images))
         .routes(routes!(images::one, images::delete))
-        .routes(routes!(content::content))
         .routes(routes!(images::stats))
         .routes(routes!(live::overview))
         .routes(routes!(live::all))
         .routes(routes!(live::one))
+        .routes(routes!(session::session))
+}
+
+fn bytes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default().routes(routes!(content::content))
 }
 
 /// What needs no key: it tells nothing of this gateway's.
@@ -100,11 +119,20 @@ pub(crate) fn router(
     edge: Edge,
     health: Router,
     cors_origins: Vec<HeaderValue>,
+    rate_limit: u32,
+    background: &mut JoinSet<()>,
 ) -> Router {
-    let (guarded, _) = guarded().split_for_parts();
+    // From the outside in: who asks, whether it is too much, whether they may.
+    let guarded = |api: OpenApiRouter<Arc<App>>, per_second, background: &mut _| {
+        let (router, _) = api.split_for_parts();
+        let router = router.route_layer(from_fn_with_state(Arc::clone(&app), guard));
+        rate::limit(router, per_second, background)
+            .route_layer(from_fn_with_state(Arc::clone(&app), identify))
+    };
     let (open, _) = open().split_for_parts();
-    let router = guarded
-        .route_layer(from_fn_with_state(Arc::clone(&app), guard))
+    let for_bytes = rate_limit.saturating_mul(BYTES_PER_REQUEST);
+    let router = guarded(api(), rate_limit, background)
+        .merge(guarded(bytes(), for_bytes, background))
         .merge(open)
         .merge(docs::browser())
         .fallback(page::file)
@@ -121,6 +149,7 @@ pub(crate) fn router(
 
 fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
     const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+    const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
     const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
@@ -130,11 +159,21 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
             AUTHORIZATION,
             CONTENT_TYPE,
             IF_NONE_MATCH,
+            IF_RANGE,
+            LAST_EVENT_ID,
             RANGE,
             API_KEY,
             IDEMPOTENCY_KEY,
             REQUEST_ID,
         ])
-        .expose_headers([CONTENT_RANGE, ETAG, LOCATION, RETRY_AFTER, REQUEST_ID])
+        .expose_headers([
+            CONTENT_DISPOSITION,
+            CONTENT_RANGE,
+            ETAG,
+            LOCATION,
+            RETRY_AFTER,
+            WWW_AUTHENTICATE,
+            REQUEST_ID,
+        ])
         .max_age(Duration::from_secs(3600))
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::broker::Key;
+use crate::caller::Caller;
 use crate::config::Limits;
 use crate::problem::{Code, Problem, Result};
 
@@ -100,13 +101,14 @@ pub(crate) fn object<T: DeserializeOwned>(body: &[u8], hint: &str) -> Result<T> 
     })
 }
 
-/// Who asks, for people to read.
-pub(crate) fn requested_by(who: Option<String>) -> Result<Option<String>> {
+/// Who asks, for people to read: in their own words, else by the name of their key.
+pub(crate) fn requested_by(who: Option<String>, caller: &Caller) -> Result<Option<String>> {
     if who
         .as_ref()
         .is_some_and(|who| who.chars().count() > MAX_REQUESTED_BY)
     {
         return Err(Problem::parameter("requested_by", "at most 200 characters"));
     }
-    Ok(who.filter(|who| !who.trim().is_empty()))
+    let said = who.filter(|who| !who.trim().is_empty());
+    Ok(said.or_else(|| caller.name.as_deref().map(str::to_owned)))
 }

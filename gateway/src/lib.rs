@@ -5,12 +5,14 @@
 
 mod app;
 mod broker;
+mod caller;
 mod config;
 mod cursor;
 mod dependency;
 mod edge;
 mod guard;
 mod input;
+mod keys;
 mod links;
 mod live;
 mod look;
@@ -19,6 +21,7 @@ mod objects;
 mod openapi;
 mod params;
 mod problem;
+mod rate;
 mod reads;
 mod routes;
 mod server;
@@ -39,6 +42,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, Delivery, Limits};
+pub use keys::{ApiKey, Scope};
 
 use crate::app::App;
 use crate::edge::Edge;
@@ -109,13 +113,21 @@ impl Gateway {
             objects.redirect_origin(),
         ];
         let hub = Hub::new(limits.streams, metrics.streams.clone());
+        let connections = metrics.connections.clone();
+        let edge = Edge {
+            deadline: limits.request,
+            https: config
+                .public_url
+                .as_ref()
+                .is_some_and(|url| url.scheme() == "https"),
+            metrics,
+        };
         let app = Arc::new(App {
             local_addr,
             page_policy: routes::page::policy(storage_origins)?,
             description: routes::docs::Description::new()?,
             limits,
             guard: guard::Guard::new(
-                &config.api_keys,
                 config.local_names_only(),
                 config.public_url.clone(),
                 config.cors_origins.clone(),
@@ -130,6 +142,8 @@ impl Gateway {
             objects,
             look: Look::default(),
             hub: Arc::clone(&hub),
+            api_keys: config.api_keys,
+            trusted_proxies: config.trusted_proxies,
             public_url: config.public_url,
             storage_public_url: config.storage_public_url,
         });
@@ -137,16 +151,13 @@ impl Gateway {
             let (app, hub) = (Arc::clone(&app), Arc::clone(&hub));
             async move { hub.run(&app).await }
         });
-        let connections = metrics.connections.clone();
-        let edge = Edge {
-            deadline: limits.request,
-            metrics,
-        };
         let router = app::router(
             app,
             edge,
             health::router(health, registry),
             config.cors_origins,
+            config.rate_limit,
+            &mut background,
         );
         Ok(Self {
             listener,

@@ -10,6 +10,8 @@ use url::form_urlencoded;
 use crate::cursor::Of;
 use crate::problem::{Problem, Result};
 
+/// What every client's integers can hold.
+const MAX_PAGE: u32 = i32::MAX as u32;
 /// The largest page a client may ask for.
 const MAX_PER_PAGE: u32 = 100;
 
@@ -64,10 +66,11 @@ impl Params {
 
     /// `page`, from 1.
     pub(crate) fn page(&self) -> Result<u32> {
-        let rule = "a whole number from 1";
+        let rule = "a whole number from 1 to 2147483647";
         match self.parse("page", rule)? {
-            Some(0) => Err(Problem::parameter("page", rule)),
-            page => Ok(page.unwrap_or(1)),
+            None => Ok(1),
+            Some(n) if (1..=MAX_PAGE).contains(&n) => Ok(n),
+            Some(_) => Err(Problem::parameter("page", rule)),
         }
     }
 

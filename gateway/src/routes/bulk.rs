@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::caller::Caller;
 use crate::cursor::Of;
 use crate::input::{self, IdempotencyKey};
 use crate::openapi::problems;
@@ -121,6 +122,7 @@ pub(crate) struct Queued {
 )]
 pub(crate) async fn delete_images(
     State(app): State<Arc<App>>,
+    caller: Caller,
     request: Request,
 ) -> Result<Response> {
     let began = Instant::now();
@@ -130,8 +132,21 @@ pub(crate) async fn delete_images(
     let wanted: Deletion = input::object(&body, hint)?;
     let cursor = wanted.cursor.as_deref();
     let after = cursor.map(|cursor| Of::Images.read(cursor)).transpose()?;
-    match (wanted.filter, wanted.ids) {
-        (None, Some(ids)) => named(&app, ids, wanted.preview).await,
+    let queued = match (wanted.filter, wanted.ids) {
+        (None, Some(ids)) => {
+            let rows = named(&app, ids).await?;
+            let matching = rows.len() as u64;
+            if wanted.preview {
+                return Ok(Json(Matching { matching }).into_response());
+            }
+            queue(&app, rows).await?;
+            Queued {
+                matching,
+                queued: matching,
+                complete: true,
+                cursor: None,
+            }
+        }
         (Some(filter), None) => {
             let query = filter.query(wanted.all)?;
             let matching = app.reads.model.count_images(query.clone());
@@ -141,14 +156,20 @@ pub(crate) async fn delete_images(
             }
             let query = ImagesQuery { after, ..query };
             let budget = app.limits.request / 2;
-            let queued = matched(&app, query, matching, began, budget).await?;
-            Ok(Json(queued).into_response())
+            matched(&app, query, matching, began, budget).await?
         }
-        _ => Err(Problem::new(
-            Code::InvalidRequest,
-            format!("Send one of both, {hint}."),
-        )),
-    }
+        _ => {
+            let detail = format!("Send one of both, {hint}.");
+            return Err(Problem::new(Code::InvalidRequest, detail));
+        }
+    };
+    tracing::info!(
+        images = queued.queued,
+        complete = queued.complete,
+        key.name = caller.name.as_deref(),
+        "deletions queued"
+    );
+    Ok(Json(queued).into_response())
 }
 
 impl ImageFilter {
@@ -177,26 +198,15 @@ impl ImageFilter {
     }
 }
 
-async fn named(app: &App, ids: Vec<i64>, preview: bool) -> Result<Response> {
+/// Those of `ids` that there are.
+async fn named(app: &App, ids: Vec<i64>) -> Result<Vec<ImageRow>> {
     if ids.is_empty() || ids.len() > MAX_IDS {
         return Err(Problem::parameter("ids", "1 to 1000 numbers of images"));
     }
     let mut rows = app.reads.ask(app.reads.model.images_with(&ids)).await?;
     rows.sort_by_key(|row| row.id);
     rows.dedup_by_key(|row| row.id);
-    let matching = rows.len() as u64;
-    if preview {
-        return Ok(Json(Matching { matching }).into_response());
-    }
-    queue(app, rows).await?;
-    tracing::info!(images = matching, "deletions queued");
-    Ok(Json(Queued {
-        matching,
-        queued: matching,
-        complete: true,
-        cursor: None,
-    })
-    .into_response())
+    Ok(rows)
 }
 
 /// Queue deletions page by page until `budget` is spent.
@@ -234,7 +244,6 @@ async fn matched(
             break false;
         }
     };
-    tracing::info!(images = queued, complete, "deletions queued");
     Ok(Queued {
         matching,
         queued,
@@ -355,6 +364,7 @@ pub(crate) enum CommandsAnswer {
 )]
 pub(crate) async fn command_imports(
     State(app): State<Arc<App>>,
+    caller: Caller,
     request: Request,
 ) -> Result<Response> {
     let began = Instant::now();
@@ -364,7 +374,7 @@ pub(crate) async fn command_imports(
     let hint = "{\"action\": \"pause\", \"filter\": {\"status\": \"processing\"}}";
     let wanted: Commands = input::object(&body, hint)?;
     let action = wanted.action()?;
-    let requested_by = input::requested_by(wanted.requested_by.clone())?;
+    let requested_by = input::requested_by(wanted.requested_by.clone(), &caller)?;
     let mut query = wanted.query()?;
     let found = app
         .reads
@@ -408,6 +418,7 @@ pub(crate) async fn command_imports(
         command = errand.action.code(),
         accepted = all.accepted,
         refused = all.refused_count,
+        key.name = caller.name.as_deref(),
         "commands accepted"
     );
     Ok(Json(all).into_response())

@@ -17,6 +17,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::caller::Caller;
 use crate::input::{self, IdempotencyKey};
 use crate::openapi::problems;
 use crate::params::InPath;
@@ -112,8 +113,13 @@ problems!(
         CommandProblems,
     )
 )]
-pub(crate) async fn cancel(app: State<Arc<App>>, import: InPath, request: Request) -> Handled {
-    command(&app, &import.0, request, |wanted| {
+pub(crate) async fn cancel(
+    app: State<Arc<App>>,
+    import: InPath,
+    caller: Caller,
+    request: Request,
+) -> Handled {
+    command(&app, &import.0, &caller, request, |wanted| {
         whole(wanted, Action::Cancel)
     })
     .await
@@ -138,8 +144,13 @@ pub(crate) async fn cancel(app: State<Arc<App>>, import: InPath, request: Reques
         CommandProblems,
     )
 )]
-pub(crate) async fn pause(app: State<Arc<App>>, import: InPath, request: Request) -> Handled {
-    command(&app, &import.0, request, |wanted| {
+pub(crate) async fn pause(
+    app: State<Arc<App>>,
+    import: InPath,
+    caller: Caller,
+    request: Request,
+) -> Handled {
+    command(&app, &import.0, &caller, request, |wanted| {
         whole(wanted, Action::Pause)
     })
     .await
@@ -164,8 +175,13 @@ pub(crate) async fn pause(app: State<Arc<App>>, import: InPath, request: Request
         CommandProblems,
     )
 )]
-pub(crate) async fn resume(app: State<Arc<App>>, import: InPath, request: Request) -> Handled {
-    command(&app, &import.0, request, |wanted| {
+pub(crate) async fn resume(
+    app: State<Arc<App>>,
+    import: InPath,
+    caller: Caller,
+    request: Request,
+) -> Handled {
+    command(&app, &import.0, &caller, request, |wanted| {
         whole(wanted, Action::Resume)
     })
     .await
@@ -191,13 +207,19 @@ pub(crate) async fn resume(app: State<Arc<App>>, import: InPath, request: Reques
         CommandProblems,
     )
 )]
-pub(crate) async fn retry(app: State<Arc<App>>, import: InPath, request: Request) -> Handled {
-    command(&app, &import.0, request, wanted_retry).await
+pub(crate) async fn retry(
+    app: State<Arc<App>>,
+    import: InPath,
+    caller: Caller,
+    request: Request,
+) -> Handled {
+    command(&app, &import.0, &caller, request, wanted_retry).await
 }
 
 async fn command(
     app: &App,
     import: &str,
+    caller: &Caller,
     request: Request,
     action: impl FnOnce(&Wanted) -> Result<Action> + Send,
 ) -> Handled {
@@ -210,7 +232,7 @@ async fn command(
     let command = Command {
         import_id: import,
         action,
-        requested_by: input::requested_by(wanted.requested_by)?,
+        requested_by: input::requested_by(wanted.requested_by, caller)?,
     };
 
     if wanted.preview {
@@ -238,7 +260,7 @@ async fn command(
         return Err(nothing_to_retry("None of its entries has failed so far."));
     }
     app.broker.command(&command, key.as_ref()).await?;
-    tracing::info!(import.id = %command.import_id, command = code, "command accepted");
+    tracing::info!(import.id = %command.import_id, command = code, key.name = caller.name.as_deref(), "command accepted");
     Ok(accepted(&command, matching))
 }
 

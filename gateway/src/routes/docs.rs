@@ -76,13 +76,11 @@ pub(crate) async fn openapi(State(app): State<Arc<App>>, headers: HeaderMap) -> 
     response
 }
 
-/// The description in a browser: Swagger UI, compiled in.
+/// The description in a browser: Swagger UI, compiled in. Its addresses are relative, so that a proxy
+/// may serve it under a path of its own.
 pub(crate) fn browser() -> Router<Arc<App>> {
     Router::new()
-        .route(
-            "/api/docs",
-            get(|| async { Redirect::permanent("/api/docs/") }),
-        )
+        .route("/api/docs", get(|| async { Redirect::temporary("docs/") }))
         .route("/api/docs/", get(|| async { file("index.html") }))
         .route(
             "/api/docs/{file}",

@@ -8,6 +8,7 @@ use contracts::{DeleteObject, ImportId, Task};
 use read_model::{ImageRow, ImagesQuery};
 
 use crate::app::App;
+use crate::caller::Caller;
 use crate::cursor::Of;
 use crate::links::Links;
 use crate::openapi::problems;
@@ -33,7 +34,7 @@ problems!(StatsProblems: DatabaseUnavailable);
     params(
         ("page" = Option<u32>, Query, description = "From 1; ignored with a cursor", minimum = 1),
         ("per_page" = Option<u32>, Query, description = "20 unless told", minimum = 1, maximum = 100),
-        ("storage_provider" = Option<String>, Query, description = "Only those at `aws`, `azure` or `local`, whatever the case", pattern = "^([aA][wW][sS]|[aA][zZ][uU][rR][eE]|[lL][oO][cC][aA][lL])$"),
+        ("storage_provider" = Option<String>, Query, description = "Only those at `aws`, `azure` or `local`, whatever the case", pattern = "^([aA][wW][sS]|[aA][zZ][uU][rR][eE]|[lL][oO][cC][aA][lL])?$"),
         ("q" = Option<String>, Query, description = "Only those whose name contains this, whatever the case", max_length = 200),
         ("import" = Option<String>, Query, description = "Only those that this import stored last"),
         ("mime_type" = Option<String>, Query, description = "Only those of this type", max_length = 100, example = "image/jpeg"),
@@ -134,11 +135,16 @@ pub(crate) async fn one(
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     InPath(id): InPath,
+    caller: Caller,
 ) -> Result<Json<Deleted>> {
     let row = find(&app, &id).await?;
     let id = row.id;
     queue_deletion(&app, row).await?;
-    tracing::info!(image.id = id, "deletion queued");
+    tracing::info!(
+        image.id = id,
+        key.name = caller.name.as_deref(),
+        "deletion queued"
+    );
     Ok(Json(Deleted {
         success: true,
         message: format!("Image {id} is being deleted."),

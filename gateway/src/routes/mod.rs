@@ -10,5 +10,6 @@ pub(crate) mod imports;
 pub(crate) mod items;
 pub(crate) mod live;
 pub(crate) mod page;
+pub(crate) mod session;
 pub(crate) mod status;
 pub(crate) mod submit;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
-    X_FRAME_OPTIONS,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
+    HeaderName, HeaderValue, VARY,
 };
 use http::{Method, StatusCode};
 use rust_embed::RustEmbed;
@@ -54,7 +54,6 @@ pub(crate) async fn file(State(app): State<Arc<App>>, request: Request) -> Resul
     head.insert(ETAG, HeaderValue::try_from(tag).map_err(Problem::internal)?);
     head.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     head.insert(CONTENT_SECURITY_POLICY, app.page_policy.clone());
-    head.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     head.insert(
         PERMISSIONS_POLICY,
         HeaderValue::from_static("camera=(), geolocation=(), microphone=()"),
@@ -83,24 +82,72 @@ pub(crate) struct ProblemKind {
 problems!(KindProblems: NotFound);
 
 /// What a problem means, and what to do
+///
+/// JSON, or a page for people where `Accept` names HTML first.
 #[utoipa::path(
     get,
     path = "/problems/{code}",
     tag = "about",
     operation_id = "getProblem",
     params(("code" = String, Path, description = "The problem's `code`", example = "not_found")),
-    responses((status = 200, description = "The kind of problem", body = ProblemKind), KindProblems)
+    responses(
+        (status = 200, description = "The kind of problem", content(
+            (ProblemKind = "application/json"),
+            (String = "text/html"),
+        )),
+        KindProblems,
+    )
 )]
-pub(crate) async fn problem(InPath(code): InPath) -> Result<Json<ProblemKind>> {
+pub(crate) async fn problem(InPath(code): InPath, headers: HeaderMap) -> Result<Response> {
     let code =
         Code::from_code(&code).ok_or_else(|| Problem::not_found("problem with this code"))?;
-    Ok(Json(ProblemKind {
+    let kind = ProblemKind {
         kind: code.kind(),
         code: code.as_str(),
         status: code.status().as_u16(),
         title: code.title(),
         advice: code.help(),
-    }))
+    };
+    let mut response = if wants_html(&headers) {
+        Html(kind.html()).into_response()
+    } else {
+        Json(kind).into_response()
+    };
+    response
+        .headers_mut()
+        .insert(VARY, HeaderValue::from_static("accept"));
+    Ok(response)
+}
+
+impl ProblemKind {
+    /// For people. All of it is text of ours, so that escaping what HTML knows is a precaution.
+    fn html(&self) -> String {
+        let plain = |text: &str| {
+            text.replace('&', "&amp;")
+                .replace('<', "&lt;")
+                .replace('>', "&gt;")
+        };
+        let (title, advice) = (plain(self.title), plain(self.advice));
+        format!(
+            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width\">\n\
+             <title>{title} - Imagefleet</title>\n\
+             <h1>{title}</h1>\n<p>{advice}</p>\n<p>HTTP status {}, code <code>{}</code>.</p>\n\
+             <p><a href=\"../api/docs/\">The API</a></p>\n</html>\n",
+            self.status, self.code
+        )
+    }
+}
+
+/// Whether HTML is named before JSON, as browsers do.
+fn wants_html(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT).iter();
+    accepted
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|kind| kind.split(';').next().unwrap_or_default().trim())
+        .find(|kind| kind.ends_with("/html") || kind.ends_with("json"))
+        .is_some_and(|kind| kind == "text/html")
 }
 
 pub(crate) async fn method_not_allowed() -> Problem {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::caller::Caller;
 use crate::input::{self, IdempotencyKey};
 use crate::openapi::problems;
 use crate::problem::{Code, Problem, Result};
@@ -22,6 +23,7 @@ use crate::problem::{Code, Problem, Result};
 pub(crate) struct Wanted {
     /// A Google Drive folder, as the browser's address bar shows it; or its id.
     #[schema(example = "https://drive.google.com/drive/folders/1AbC-dEf_GhIjKlMnOpQ")]
+    #[schema(min_length = 1)]
     folder_url: String,
     /// Whether its subfolders are imported too: true unless told.
     #[serde(default)]
@@ -80,11 +82,15 @@ problems!(
         SubmitProblems,
     )
 )]
-pub(crate) async fn submit(State(app): State<Arc<App>>, request: Request) -> Result<Response> {
+pub(crate) async fn submit(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response> {
     let (parts, body) = request.into_parts();
     let key = IdempotencyKey::of(&parts.headers)?;
     let body = input::read(&parts.headers, body, &app.limits).await?;
-    let mut request = parse(&body)?;
+    let mut request = parse(&body, &caller)?;
 
     let import = match key {
         None => ImportId::generate(),
@@ -104,7 +110,7 @@ pub(crate) async fn submit(State(app): State<Arc<App>>, request: Request) -> Res
     };
     request.import_id = Some(import.clone());
     app.broker.submit(&import, request).await?;
-    tracing::info!(import.id = %import, "import accepted");
+    tracing::info!(import.id = %import, key.name = caller.name.as_deref(), "import accepted");
     Ok(accepted(&import))
 }
 
@@ -123,7 +129,7 @@ fn accepted(import: &ImportId) -> Response {
 }
 
 /// Any content type is read as JSON: clients of the old system set none or a wrong one.
-fn parse(body: &[u8]) -> Result<ImportRequest> {
+fn parse(body: &[u8], caller: &Caller) -> Result<ImportRequest> {
     let wanted: Wanted = serde_json::from_slice(body).map_err(|error| {
         Problem::new(
             Code::InvalidRequest,
@@ -152,6 +158,6 @@ fn parse(body: &[u8]) -> Result<ImportRequest> {
         recursive: wanted.recursive.unwrap_or(true),
         destination_prefix: prefix,
         skip_unchanged: wanted.skip_unchanged.unwrap_or(true),
-        requested_by: input::requested_by(wanted.requested_by)?,
+        requested_by: input::requested_by(wanted.requested_by, caller)?,
     })
 }

@@ -67,6 +67,8 @@ pub(crate) async fn start_against(nats: NatsConfig, change: impl FnOnce(&mut Con
         cors_origins: Vec::new(),
         api_keys: Vec::new(),
         allow_anonymous: false,
+        rate_limit: 0,
+        trusted_proxies: 0,
         read_model: ReadModelConfig::sqlite(dir.path().join("read-model.db")),
         store: store_config.clone(),
         delivery: gateway::Delivery::Stream,
@@ -218,7 +220,8 @@ pub(crate) async fn problem(response: Response, status: u16, code: &str) -> Valu
         .unwrap()
         .to_owned();
     let retry = response.headers().contains_key("retry-after");
-    assert_eq!(retry, status == 503, "Retry-After belongs to 503");
+    let later = matches!(status, 429 | 503);
+    assert_eq!(retry, later, "Retry-After belongs to 429 and 503");
     let body: Value = response.json().await.unwrap();
     assert_eq!(body["code"], code, "{body}");
     assert_eq!(body["type"], format!("/problems/{code}"));
