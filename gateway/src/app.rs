@@ -24,11 +24,14 @@ use crate::config::Limits;
 use crate::edge::{self, Edge, REQUEST_ID};
 use crate::guard::{Guard, guard};
 use crate::keys::ApiKey;
+use crate::live::Hub;
+use crate::look::Look;
 use crate::objects::Objects;
 use crate::rate;
 use crate::reads::Reads;
 use crate::routes::{
-    content, control, docs, export, images, imports, page, session, status, submit,
+    bulk, content, control, docs, export, images, imports, items, live, page, session, status,
+    submit,
 };
 
 pub(crate) struct App {
@@ -44,6 +47,8 @@ pub(crate) struct App {
     pub(crate) broker: Broker,
     pub(crate) reads: Reads,
     pub(crate) objects: Objects,
+    pub(crate) look: Look,
+    pub(crate) hub: Arc<Hub>,
 }
 
 impl App {
@@ -76,16 +81,24 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(submit::submit))
         .routes(routes!(status::status))
         .routes(routes!(imports::list))
+        .routes(routes!(bulk::command_imports))
         .routes(routes!(imports::one))
         .routes(routes!(imports::failures))
+        .routes(routes!(items::failed))
+        .routes(routes!(items::list))
+        .routes(routes!(items::one))
         .routes(routes!(control::cancel))
         .routes(routes!(control::pause))
         .routes(routes!(control::resume))
         .routes(routes!(control::retry))
         .routes(routes!(images::list))
         .routes(routes!(export::all))
+        .routes(routes!(bulk::delete_images))
         .routes(routes!(images::one, images::delete))
         .routes(routes!(images::stats))
+        .routes(routes!(live::overview))
+        .routes(routes!(live::all))
+        .routes(routes!(live::one))
         .routes(routes!(session::session))
 }
 

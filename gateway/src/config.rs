@@ -60,6 +60,8 @@ pub enum Delivery {
 pub struct Limits {
     /// Open connections; more wait in the kernel's queue.
     pub connections: usize,
+    /// Of them, those that may be streams of events; more are told to ask again.
+    pub streams: usize,
     /// Time to send a request's headers; also how long an idle connection is kept.
     pub headers: Duration,
     /// Time to send a request's body.
@@ -81,7 +83,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 1024,
+            connections: 4096,
+            streams: 2048,
             headers: Duration::from_secs(30),
             body: Duration::from_secs(10),
             header_bytes: 64 * 1024,

@@ -2,6 +2,8 @@
 
 use axum::body::{Body, Bytes};
 use http::header::{CONTENT_LENGTH, HeaderMap};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::broker::Key;
@@ -28,6 +30,15 @@ impl IdempotencyKey {
                 "1 to 255 visible ASCII characters",
             ))
         }
+    }
+
+    /// A key of its own for a part of what this one stands for.
+    pub(crate) fn part(&self, part: &str) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(self.0.as_bytes());
+        hash.update(b"\n");
+        hash.update(part.as_bytes());
+        Self(hex::encode(hash.finalize()))
     }
 
     /// The key as it stands for a request of these parts, and for no other.
@@ -76,6 +87,17 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, limits: &Limits) -> Re
                 "The body ended early. Send the request again.",
             )
         }
+    })
+}
+
+/// The body as an object of this kind. By way of a map, because serde reads structs from arrays as
+/// well.
+pub(crate) fn object<T: DeserializeOwned>(body: &[u8], hint: &str) -> Result<T> {
+    let object = serde_json::from_slice::<Map<String, Value>>(body);
+    let read = object.and_then(|object| T::deserialize(Value::Object(object)));
+    read.map_err(|error| {
+        let detail = format!("Send JSON like {hint}: {error}.");
+        Problem::new(Code::InvalidRequest, detail)
     })
 }
 

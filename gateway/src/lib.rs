@@ -7,12 +7,15 @@ mod app;
 mod broker;
 mod caller;
 mod config;
+mod cursor;
 mod dependency;
 mod edge;
 mod guard;
 mod input;
 mod keys;
 mod links;
+mod live;
+mod look;
 mod metrics;
 mod objects;
 mod openapi;
@@ -43,6 +46,8 @@ pub use keys::{ApiKey, Scope};
 
 use crate::app::App;
 use crate::edge::Edge;
+use crate::live::Hub;
+use crate::look::Look;
 use crate::objects::Objects;
 use crate::reads::Reads;
 
@@ -61,6 +66,7 @@ pub struct Gateway {
     router: Router,
     limits: Limits,
     connections: IntGauge,
+    hub: Arc<Hub>,
     /// Keeps NATS connected and watches the database; ends when dropped.
     background: JoinSet<()>,
 }
@@ -106,6 +112,7 @@ impl Gateway {
                 .map(|url| url.origin().ascii_serialization()),
             objects.redirect_origin(),
         ];
+        let hub = Hub::new(limits.streams, metrics.streams.clone());
         let connections = metrics.connections.clone();
         let edge = Edge {
             deadline: limits.request,
@@ -133,10 +140,16 @@ impl Gateway {
             ),
             reads,
             objects,
+            look: Look::default(),
+            hub: Arc::clone(&hub),
             api_keys: config.api_keys,
             trusted_proxies: config.trusted_proxies,
             public_url: config.public_url,
             storage_public_url: config.storage_public_url,
+        });
+        background.spawn({
+            let (app, hub) = (Arc::clone(&app), Arc::clone(&hub));
+            async move { hub.run(&app).await }
         });
         let router = app::router(
             app,
@@ -152,6 +165,7 @@ impl Gateway {
             router,
             limits,
             connections,
+            hub,
             background,
         })
     }
@@ -168,6 +182,14 @@ impl Gateway {
     /// None today; callers treat all services alike.
     pub async fn serve(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         tracing::info!(address = %self.local_addr, "gateway listens");
+        // Streams have no end of their own, and would take all of the drain.
+        self.background.spawn({
+            let (hub, stop) = (self.hub, stop.clone());
+            async move {
+                stop.cancelled().await;
+                hub.close();
+            }
+        });
         server::serve(
             self.listener,
             self.router,

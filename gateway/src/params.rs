@@ -7,6 +7,7 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
+use crate::cursor::Of;
 use crate::problem::{Problem, Result};
 
 /// What every client's integers can hold.
@@ -56,6 +57,11 @@ impl Params {
     pub(crate) fn parse<T: FromStr>(&self, name: &str, rule: &str) -> Result<Option<T>> {
         let parsed = self.get(name).map(str::parse).transpose();
         parsed.map_err(|_| Problem::parameter(name, rule))
+    }
+
+    /// `cursor`: the key of the row that the page is behind.
+    pub(crate) fn cursor<T: FromStr>(&self, of: Of) -> Result<Option<T>> {
+        self.get("cursor").map(|cursor| of.read(cursor)).transpose()
     }
 
     /// `page`, from 1.

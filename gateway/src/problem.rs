@@ -87,6 +87,8 @@ codes! {
         "Ask again.";
     StoreCredentials = "store_credentials", SERVICE_UNAVAILABLE, "The store refuses the gateway's credentials",
         "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, whether they have expired, and this machine's clock. The gateway's readiness has the store's own words.";
+    TooManyStreams = "too_many_streams", SERVICE_UNAVAILABLE, "Too many streams are open",
+        "Ask again, or poll the status until then. One page needs one stream only.";
     Timeout = "timeout", SERVICE_UNAVAILABLE, "The gateway was too slow",
         "Ask again.";
 }
@@ -174,6 +176,11 @@ impl Problem {
             headers,
             cause: None,
         }
+    }
+
+    /// What was wrong, for the client.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
     }
 
     pub(crate) fn not_found(what: &str) -> Self {

@@ -22,6 +22,7 @@ use crate::input::{self, IdempotencyKey};
 use crate::openapi::problems;
 use crate::params::InPath;
 use crate::problem::{Code, Problem, Result};
+use crate::routes::bulk::Matching;
 use crate::view::CauseCode;
 
 /// Which failed entries to queue again; all of it is optional.
@@ -42,6 +43,9 @@ pub(crate) struct Wanted {
     #[serde(default)]
     #[schema(max_length = 200)]
     requested_by: Option<String>,
+    /// Only count.
+    #[serde(default)]
+    preview: bool,
 }
 
 /// The body of commands about a whole import; all of it is optional.
@@ -185,7 +189,7 @@ pub(crate) async fn resume(
 
 /// Queue failed entries again
 ///
-/// All of them, those of one cause, or one.
+/// All of them, those of one cause, or one. With `preview` nothing is queued.
 #[utoipa::path(
     post,
     path = "/api/imports/{id}/retry",
@@ -197,6 +201,7 @@ pub(crate) async fn resume(
     ),
     request_body(content = Option<Wanted>, description = "May be left out", content_type = "application/json"),
     responses(
+        (status = 200, description = "With `preview`: how many would be", body = Matching),
         (status = 202, description = "They are being queued again", body = Accepted,
             headers(("Location" = String, description = "The path of its status"))),
         CommandProblems,
@@ -229,6 +234,12 @@ async fn command(
         action,
         requested_by: input::requested_by(wanted.requested_by, caller)?,
     };
+
+    if wanted.preview {
+        let matching = matching(app, &command).await?.unwrap_or_default();
+        known(app, &command).await?;
+        return Ok(Json(Matching { matching }).into_response());
+    }
 
     let code = command.action.code();
     let import = command.import_id.as_str().as_bytes();
@@ -309,7 +320,7 @@ fn before(item: &FileId) -> Option<FileId> {
 }
 
 /// Whether the command can have an effect, as far as the folded events tell.
-fn check(row: &ImportRow, action: &Action, matching: Option<u64>) -> Result<()> {
+pub(crate) fn check(row: &ImportRow, action: &Action, matching: Option<u64>) -> Result<()> {
     let refused = |detail: &str| Err(Problem::new(Code::NotPossible, detail));
     match (action, row.status) {
         (Action::Cancel, ImportStatus::Cancelled) => Ok(()),
@@ -409,8 +420,12 @@ fn parse(body: &[u8]) -> Result<Wanted> {
 
 /// Nobody who asks to cancel one entry must lose the whole import.
 fn whole(wanted: &Wanted, action: Action) -> Result<Action> {
-    for (name, given) in [("cause", &wanted.cause), ("item_id", &wanted.item_id)] {
-        if given.is_some() {
+    for (name, given) in [
+        ("cause", wanted.cause.is_some()),
+        ("item_id", wanted.item_id.is_some()),
+        ("preview", wanted.preview),
+    ] {
+        if given {
             let rule = format!("absent: {} is about the whole import", action.code());
             return Err(Problem::parameter(name, &rule));
         }
@@ -418,15 +433,16 @@ fn whole(wanted: &Wanted, action: Action) -> Result<Action> {
     Ok(action)
 }
 
+pub(crate) fn cause_of(code: &str) -> Result<Cause> {
+    let cause = Cause::from_code(code);
+    let rule = "a cause of GET /api/imports/{id}/failures";
+    let known = (cause.code() == code).then_some(cause);
+    known.ok_or_else(|| Problem::parameter("cause", rule))
+}
+
 /// Of `cause` and `item_id`, what is given narrows the retry down.
 fn wanted_retry(wanted: &Wanted) -> Result<Action> {
-    let cause = wanted.cause.as_deref().map(|code| {
-        let cause = Cause::from_code(code);
-        let rule = "a cause of GET /api/imports/{id}/failures";
-        (cause.code() == code)
-            .then_some(cause)
-            .ok_or_else(|| Problem::parameter("cause", rule))
-    });
+    let cause = wanted.cause.as_deref().map(cause_of);
     let item_id = wanted.item_id.as_deref().map(|id| {
         let rule = "the id of an entry: 1 to 128 of A-Z, a-z, 0-9, '-' and '_'";
         id.parse().map_err(|_| Problem::parameter("item_id", rule))

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use contracts::{DeleteObject, Task};
+use contracts::{DeleteObject, ImportId, Task};
 use read_model::{ImageRow, ImagesQuery};
 
 use crate::app::App;
 use crate::caller::Caller;
+use crate::cursor::Of;
 use crate::links::Links;
 use crate::openapi::problems;
 use crate::params::{InPath, Params};
@@ -16,6 +17,7 @@ use crate::problem::{Problem, Result};
 use crate::view::{Deleted, ImagePage, ImageView, Stats};
 
 const MAX_SEARCH: usize = 200;
+const MAX_TYPE: usize = 100;
 const PROVIDERS: [&str; 3] = ["aws", "azure", "local"];
 
 problems!(ListProblems: InvalidParameter, DatabaseUnavailable);
@@ -35,6 +37,7 @@ problems!(StatsProblems: DatabaseUnavailable);
         ("storage_provider" = Option<String>, Query, description = "Only those at `aws`, `azure` or `local`, whatever the case", pattern = "^([aA][wW][sS]|[aA][zZ][uU][rR][eE]|[lL][oO][cC][aA][lL])?$"),
         ("q" = Option<String>, Query, description = "Only those whose name contains this, whatever the case", max_length = 200),
         ("import" = Option<String>, Query, description = "Only those that this import stored last"),
+        ("mime_type" = Option<String>, Query, description = "Only those of this type", max_length = 100, example = "image/jpeg"),
         ("cursor" = Option<String>, Query, description = "The `next_cursor` of the last answer: the same cost on every page"),
     ),
     responses((status = 200, description = "Some images", body = ImagePage), ListProblems)
@@ -50,30 +53,54 @@ pub(crate) async fn list(
 }
 
 fn query(params: &Params) -> Result<ImagesQuery> {
-    let provider = params.get("storage_provider").map(str::to_ascii_lowercase);
-    if provider
-        .as_ref()
-        .is_some_and(|given| !PROVIDERS.contains(&given.as_str()))
-    {
-        return Err(Problem::parameter(
-            "storage_provider",
-            "aws, azure or local",
-        ));
-    }
-    let q = params.get("q").map(str::to_owned);
-    if q.as_ref()
-        .is_some_and(|text| text.chars().count() > MAX_SEARCH)
-    {
-        return Err(Problem::parameter("q", "at most 200 characters"));
-    }
     Ok(ImagesQuery {
         page: params.page()?,
         per_page: params.per_page()?,
-        provider,
-        q,
-        import: params.parse("import", "an import id: 1 to 40 of a-z, 0-9 and '-'")?,
-        after: params.parse("cursor", "a next_cursor of an earlier answer")?,
+        provider: provider(params.get("storage_provider"))?,
+        q: search(params.get("q"))?,
+        mime_type: mime_type(params.get("mime_type"))?,
+        import: import(params.get("import"))?,
+        after: params.cursor(Of::Images)?,
     })
+}
+
+pub(crate) fn provider(given: Option<&str>) -> Result<Option<String>> {
+    let provider = given.map(str::to_ascii_lowercase);
+    let unknown = |given: &String| !PROVIDERS.contains(&given.as_str());
+    if provider.as_ref().is_some_and(unknown) {
+        let rule = "aws, azure or local";
+        return Err(Problem::parameter("storage_provider", rule));
+    }
+    Ok(provider)
+}
+
+/// Part of a name.
+pub(crate) fn search(given: Option<&str>) -> Result<Option<String>> {
+    if given.is_some_and(|text| text.chars().count() > MAX_SEARCH) {
+        return Err(Problem::parameter("q", "at most 200 characters"));
+    }
+    Ok(given.map(str::to_owned))
+}
+
+pub(crate) fn import(given: Option<&str>) -> Result<Option<ImportId>> {
+    let rule = "an import id: 1 to 40 of a-z, 0-9 and '-'";
+    let parsed = given.map(str::parse).transpose();
+    parsed.map_err(|_| Problem::parameter("import", rule))
+}
+
+/// Types are written in lower case.
+pub(crate) fn mime_type(given: Option<&str>) -> Result<Option<String>> {
+    let plain = |text: &str| {
+        let known = |b: u8| b.is_ascii_alphanumeric() || b"/.+-_".contains(&b);
+        text.len() <= MAX_TYPE && text.contains('/') && text.bytes().all(known)
+    };
+    match given {
+        Some(text) if !plain(text) => {
+            let rule = "a type like image/jpeg, of at most 100 characters";
+            Err(Problem::parameter("mime_type", rule))
+        }
+        given => Ok(given.map(str::to_ascii_lowercase)),
+    }
 }
 
 /// One image
@@ -110,7 +137,23 @@ pub(crate) async fn delete(
     InPath(id): InPath,
     caller: Caller,
 ) -> Result<Json<Deleted>> {
-    let ImageRow { id, image } = find(&app, &id).await?;
+    let row = find(&app, &id).await?;
+    let id = row.id;
+    queue_deletion(&app, row).await?;
+    tracing::info!(
+        image.id = id,
+        key.name = caller.name.as_deref(),
+        "deletion queued"
+    );
+    Ok(Json(Deleted {
+        success: true,
+        message: format!("Image {id} is being deleted."),
+    }))
+}
+
+/// Once within two minutes, and harmless after.
+pub(crate) async fn queue_deletion(app: &App, row: ImageRow) -> Result<()> {
+    let ImageRow { id, image } = row;
     let message_id = format!("delete.{id}.{}", image.object_key);
     let task = Task::DeleteObject(DeleteObject {
         import_id: image.import_id,
@@ -119,12 +162,7 @@ pub(crate) async fn delete(
         key: image.object_key,
         written_by: None,
     });
-    app.broker.queue(&task, &message_id).await?;
-    tracing::info!(import.id = %task.import_id(), image.id = id, key.name = caller.name.as_deref(), "deletion queued");
-    Ok(Json(Deleted {
-        success: true,
-        message: format!("Image {id} is being deleted."),
-    }))
+    app.broker.queue(&task, &message_id).await
 }
 
 /// The image with the number `id`; what is no number names none.

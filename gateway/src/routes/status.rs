@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use contracts::ImportId;
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::app::App;
@@ -53,13 +53,18 @@ pub(crate) async fn status(
     let import: ImportId = job
         .parse()
         .map_err(|_| Problem::not_found("import with this id"))?;
-    let view = view(&app, &import, &links).await?;
-    let bytes = serde_json::to_vec(&view).map_err(Problem::internal)?;
+    tagged(&headers, &view(&app, &import, &links).await?)
+}
+
+/// `view` with a weak tag of its own; nothing but the tag if the client has that.
+pub(crate) fn tagged(headers: &HeaderMap, view: &impl Serialize) -> Result<Response> {
+    let bytes = serde_json::to_vec(view).map_err(Problem::internal)?;
     let tag = format!("W/\"{}\"", hex::encode(&Sha256::digest(&bytes)[..12]));
-    let mut response = if matches_tag(&headers, &tag) {
+    let mut response = if matches_tag(headers, &tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        Json(view).into_response()
+        let json = HeaderValue::from_static("application/json");
+        ([(CONTENT_TYPE, json)], bytes).into_response()
     };
     let head = response.headers_mut();
     head.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));

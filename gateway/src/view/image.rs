@@ -5,6 +5,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use crate::cursor::Of;
 use crate::links::Links;
 
 /// One image in the store.
@@ -121,7 +122,7 @@ impl ImagePage {
             page: query.page,
             per_page: query.per_page,
             total_pages: found.total.div_ceil(u64::from(query.per_page)),
-            next_cursor: last.map(|row| row.id.to_string()),
+            next_cursor: last.map(|row| Of::Images.after(row.id)),
             images: found
                 .items
                 .into_iter()
@@ -153,7 +154,7 @@ pub(crate) struct Deleted {
 }
 
 /// What is stored, in all and at each provider.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct Stats {
     total_images: u64,
     /// Bytes.

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use contracts::Cause;
 use contracts::kv::Submission;
+use contracts::{Cause, ImportId};
 use read_model::{FailureGroup, ImportRow, ImportStatus, ImportsQuery, Paged};
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
@@ -12,6 +12,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::cursor::Of;
 use crate::view::ImageView;
 
 /// Where an import stands.
@@ -245,13 +246,21 @@ impl ImportView {
             skip_unchanged: row.skip_unchanged,
             destination_prefix: row.prefix.as_str().to_owned(),
             requested_by: row.requested_by.clone(),
-            links: ImportLinks {
-                own: format!("/api/imports/{id}"),
-                status: format!("/api/import/status/{id}"),
-                failures: format!("/api/imports/{id}/failures"),
-                images: format!("/api/images?import={id}"),
-                page: format!("/imports/{id}"),
-            },
+            links: ImportLinks::to(id),
+        }
+    }
+
+    /// The same for an import that was accepted and of which no event is folded yet.
+    pub(crate) fn accepted(submission: &Submission) -> Self {
+        let (id, request) = (&submission.import_id, &submission.request);
+        Self {
+            progress: accepted(submission),
+            id: id.as_str().to_owned(),
+            recursive: request.recursive,
+            skip_unchanged: request.skip_unchanged,
+            destination_prefix: request.destination_prefix.as_str().to_owned(),
+            requested_by: request.requested_by.clone(),
+            links: ImportLinks::to(id),
         }
     }
 }
@@ -266,6 +275,18 @@ struct ImportLinks {
     images: String,
     /// For people.
     page: String,
+}
+
+impl ImportLinks {
+    fn to(id: &ImportId) -> Self {
+        Self {
+            own: format!("/api/imports/{id}"),
+            status: format!("/api/import/status/{id}"),
+            failures: format!("/api/imports/{id}/failures"),
+            images: format!("/api/images?import={id}"),
+            page: format!("/imports/{id}"),
+        }
+    }
 }
 
 /// Some imports, the newest first.
@@ -292,7 +313,7 @@ impl ImportPage {
             page: query.page,
             per_page: query.per_page,
             total_pages: found.total.div_ceil(u64::from(query.per_page)),
-            next_cursor: last.map(|row| row.id.as_str().to_owned()),
+            next_cursor: last.map(|row| Of::Imports.after(&row.id)),
         }
     }
 }

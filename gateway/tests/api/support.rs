@@ -131,12 +131,41 @@ impl Fixture {
         self.model = Some(ReadModel::open_sqlite(&path).await.unwrap());
     }
 
+    /// Take the tables away, as when a disk is gone.
+    pub(crate) fn hide_tables(&mut self) {
+        self.model = None;
+        for companion in ["", "-wal", "-shm"] {
+            let from = self.dir.path().join(format!("read-model.db{companion}"));
+            let to = self.dir.path().join(format!("hidden.db{companion}"));
+            if from.exists() {
+                std::fs::rename(from, to).unwrap();
+            }
+        }
+    }
+
+    /// The reverse of [`Self::hide_tables`].
+    pub(crate) async fn bring_tables_back(&mut self) {
+        for companion in ["-wal", "-shm", ""] {
+            let from = self.dir.path().join(format!("hidden.db{companion}"));
+            let to = self.dir.path().join(format!("read-model.db{companion}"));
+            if from.exists() {
+                std::fs::rename(from, to).unwrap();
+            }
+        }
+        self.make_tables().await;
+    }
+
     pub(crate) async fn fold(&mut self, events: Vec<Event>) {
         let first = self.folded + 1;
         let last = self.folded + events.len() as u64;
         let model = self.model.as_ref().unwrap();
         model
-            .fold("test", self.folded, (first..).zip(events).collect(), last)
+            .fold(
+                read_model::CHECKPOINT,
+                self.folded,
+                (first..).zip(events).collect(),
+                last,
+            )
             .await
             .unwrap();
         self.folded = last;

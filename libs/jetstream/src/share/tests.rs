@@ -141,6 +141,7 @@ impl Fleet {
                         busy: is_busy(),
                         weight: None,
                         waiting: BTreeMap::new(),
+                        quota: None,
                     };
                     bus.tell(&name, Some(mine));
                     tokio::time::sleep(EXPIRY / 4).await;
@@ -319,6 +320,7 @@ async fn who_cannot_renew_its_entry_stops_spending() {
         busy: true,
         weight: None,
         waiting: BTreeMap::new(),
+        quota: None,
     };
     let mut share = Share::default();
     assert!(share.of("me", &members) == 0.0, "not announced yet");
@@ -338,6 +340,7 @@ async fn a_projector_has_no_part_in_the_quota() {
         busy,
         weight: None,
         waiting: BTreeMap::new(),
+        quota: None,
     };
     let members = Members::default();
     members.put("projector-1".into(), presence("projector", true));

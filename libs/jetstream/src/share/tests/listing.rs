@@ -25,6 +25,7 @@ fn producer(fleet: &Fleet, images_per_page: usize) -> Activity {
                     busy: activity.is_busy(),
                     weight: Some(appetite.weight()),
                     waiting: BTreeMap::new(),
+                    quota: None,
                 };
                 bus.tell("producer-1", Some(mine));
                 tokio::time::sleep(Duration::from_secs(1)).await;
