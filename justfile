@@ -18,16 +18,20 @@ tools:
     @bin/tool schemathesis dev/testkit/schemathesis/requirements.txt
     @bin/npm-tool dev/testkit/azurite azurite azurite-blob
 
+# Build the page into web/dist, which the gateway's build takes in; nothing if it is up to date
+page:
+    @bin/page
+
 # Build everything
-build:
+build: page
     cargo build --workspace --locked
 
 # See it work without any account: a simulated Google Drive, and the page in your browser
-demo *ARGS: tools
+demo *ARGS: tools page
     @cd "{{ here }}" && cargo run --quiet --locked --manifest-path "{{ manifest }}" -p imagefleet -- demo "$@"
 
 # Run every role in one process
-up *ARGS: tools
+up *ARGS: tools page
     @cd "{{ here }}" && cargo run --quiet --locked --manifest-path "{{ manifest }}" -p imagefleet -- up "$@"
 
 # Print random passwords for the users of nats.conf; keep them in a file that only you can read
@@ -36,9 +40,21 @@ nats-passwords:
         echo "NATS_${user}_PASSWORD=p$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')"; \
     done
 
-# Run every test; arguments go to `cargo test`
-test *ARGS: tools
+# Run every test; arguments go to `cargo test`, and then the page's tests are left out
+test *ARGS: tools page
     cargo test --workspace --locked "$@"
+    @[[ $# -gt 0 ]] || bin/just test-page
+
+# Run the page's tests, in Chromium on the real program
+test-page *ARGS: tools page
+    cargo build --workspace --locked
+    bin/page-tests "$@"
+
+# Score the page with Lighthouse; about two minutes on a quiet machine
+lighthouse: tools page
+    cargo build --workspace --locked
+    @bin/npm-tool web/lighthouse lighthouse lighthouse
+    node web/lighthouse/run.mjs
 
 # Check formatting, lints and, where cargo-deny is installed, dependencies
 lint:

@@ -3,6 +3,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { Component, lazy, Suspense, useEffect, useRef, useState, type ReactNode } from "react";
 import { Link, Redirect, Route, Switch, useLocation, useRoute } from "wouter";
+import { ApiError } from "./api/client";
 import { ALL_EVENTS, eventsOf, follow, tryNow, useLive, watchTab } from "./api/live";
 import { useNeedsKey } from "./api/queries";
 import { Announcements } from "./ui/announce";
@@ -20,9 +21,14 @@ const screens = {
   gallery: () => import("./screens/gallery"),
   overview: () => import("./screens/overview"),
 };
-const ImportScreen = lazy(screens.import);
-const Gallery = lazy(screens.gallery);
-const Overview = lazy(screens.overview);
+
+/** Its code may be out of reach, or gone with an older version of the gateway. */
+function unreachable(): never {
+  throw new ApiError(0, "This screen could not be loaded", "The gateway cannot be reached, or it was replaced by another version. Load the page again.");
+}
+const ImportScreen = lazy(() => screens.import().catch(unreachable));
+const Gallery = lazy(() => screens.gallery().catch(unreachable));
+const Overview = lazy(() => screens.overview().catch(unreachable));
 
 const NAV: { href: string; label: string; icon: IconName }[] = [
   { href: "/", label: "Imports", icon: "imports" },
@@ -121,7 +127,7 @@ export function App() {
   useEffect(() => watchKeys(), []);
   // The other screens come while nothing else is loaded.
   useEffect(() => {
-    const timer = setTimeout(() => Object.values(screens).forEach((load) => void load()), 1500);
+    const timer = setTimeout(() => Object.values(screens).forEach((load) => void load().catch(() => {})), 1500);
     return () => clearTimeout(timer);
   }, []);
   // Screen readers and the keyboard follow to the new screen.

@@ -4,17 +4,19 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { assertCalm, bed, until } from "./support.mjs";
 
-const at = bed({});
+// What a dead worker held is handed out again after NATS_ACK_WAIT.
+const at = bed({ NATS_ACK_WAIT: "3s", WORKER_CONCURRENCY: "8" });
 /** What browsers say by themselves of a server that is gone. */
 const GONE = /Failed to load resource|ERR_CONNECTION|ERR_INCOMPLETE|ERR_EMPTY/;
 
 test("an import is followed across the death of everything", async () => {
-  await at.fleet.faults({ latency_ms: 60 });
-  const id = await at.fleet.import("sim-n2000-s1k-seed6");
+  await at.fleet.faults({ latency_ms: 100 });
+  const id = await at.fleet.import("sim-n400-s1k-seed6");
   const page = await at.tab();
   const list = await at.tab();
   await page.open(`/imports/${id}`);
   await list.open("/");
+  await list.locator(".import-row").waitFor();
   await page.getByText("Live", { exact: true }).waitFor();
   const bar = page.getByRole("progressbar", { name: "Progress" });
   await until("some are done", async () => /^[1-9]/.test(await bar.getAttribute("aria-valuetext")));
