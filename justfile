@@ -47,12 +47,12 @@ test *ARGS: tools page
 
 # Run the page's tests, in Chromium on the real program
 test-page *ARGS: tools page
-    cargo build --workspace --locked
+    cargo build --workspace --locked --tests --bins
     bin/page-tests "$@"
 
 # Score the page with Lighthouse; about two minutes on a quiet machine
 lighthouse: tools page
-    cargo build --workspace --locked
+    cargo build --workspace --locked --tests --bins
     @bin/npm-tool web/lighthouse lighthouse lighthouse
     node web/lighthouse/run.mjs
 
