@@ -119,7 +119,7 @@ impl Broker {
             Ok::<_, Failed>(info.state.last_sequence)
         };
         self.dependency
-            .ask(async {
+            .ask(Box::pin(async {
                 let (workers, producers, last_event) = tokio::try_join!(
                     waiting(streams::TASKS, streams::WORKERS),
                     waiting(streams::IMPORTS, streams::PRODUCERS),
@@ -133,7 +133,7 @@ impl Broker {
                     },
                     last_event,
                 })
-            })
+            }))
             .await
     }
 

@@ -24,6 +24,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use runtime::{Env, signals, telemetry};
 
 use crate::cli::{Cli, Command};
@@ -31,6 +32,7 @@ use crate::exit::Exit;
 
 fn main() -> ExitCode {
     runtime::install_tls_provider();
+    allow_more_files();
     let cli = Cli::parse();
     let exit = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -45,6 +47,17 @@ fn main() -> ExitCode {
             output::error(&error);
             Exit::of(&error).into()
         }
+    }
+}
+
+/// Many systems allow 1,024 open files unless a process asks for more, and each connection is one.
+fn allow_more_files() {
+    const ENOUGH: u64 = 65_536;
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard.min(ENOUGH)
+    {
+        // Where this is refused, connections wait for free ones.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard.min(ENOUGH), hard);
     }
 }
 

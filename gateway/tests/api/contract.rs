@@ -125,7 +125,10 @@ async fn every_operation_answers_as_described() {
     // A run that never gets past the first check finds nothing, too.
     let document: Value = serde_json::from_str(&gateway::openapi_json().unwrap()).unwrap();
     for (path, operations) in document["paths"].as_object().unwrap() {
-        for method in operations.as_object().unwrap().keys() {
+        for (method, operation) in operations.as_object().unwrap() {
+            if operation["responses"]["200"]["content"]["text/event-stream"].is_object() {
+                continue;
+            }
             for class in ["2xx", "4xx"] {
                 let key = (method.to_uppercase(), path.clone(), class.to_owned());
                 let refuses = path != "/api/openapi.json";

@@ -136,8 +136,11 @@ fn essence(state: &State) -> ImportRow {
     }
 }
 
-/// Each entry with its steps: state, run and attempt.
-fn states(state: &State) -> Vec<(String, Vec<(ItemState, u32, u32)>)> {
+/// State, run and attempt.
+type Steps = Vec<(ItemState, u32, u32)>;
+
+/// Each entry with its steps.
+fn states(state: &State) -> Vec<(String, Steps)> {
     let steps = |item: &Item| {
         let steps = item.timeline();
         let steps = steps

@@ -154,7 +154,7 @@ pub async fn imports_are_found_by_part_of_their_folder_or_id(bed: &Bed) {
         {
             *folder_name = Some(name.to_owned());
             request.source =
-                contracts::ImportRequest::google_drive(&format!("https://x/folders/F-{id}")).source;
+                contracts::ImportRequest::google_drive(format!("https://x/folders/F-{id}")).source;
         }
         fold(&model, &import_id(id), vec![body]).await;
     }
