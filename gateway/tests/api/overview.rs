@@ -70,6 +70,7 @@ async fn everything_is_told_at_one_look() {
         v: 1,
         role: "worker".into(),
         busy: true,
+        weight: None,
         waiting: [("drive".to_owned(), "the quota is used up".to_owned())].into(),
         quota: Some(QuotaUse {
             units_per_minute: 1_000,
@@ -79,6 +80,7 @@ async fn everything_is_told_at_one_look() {
     let producer = Presence {
         role: "producer".into(),
         busy: false,
+        weight: None,
         waiting: [].into(),
         quota: Some(QuotaUse {
             units_per_minute: 1_000,
