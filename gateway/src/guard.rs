@@ -1,4 +1,4 @@
-//! Who may call the API: API keys, and no web site by way of somebody's browser.
+//! Who may call the API: holders of a key, and no web site by way of somebody's browser.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,19 +7,19 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::Method;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
-use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
-use subtle::{Choice, ConstantTimeEq};
+use http::header::{HeaderMap, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
 use url::{Host, Url};
 
 use crate::app::App;
+use crate::caller::Caller;
+use crate::keys::Scope;
 use crate::links;
 use crate::problem::{Code, Problem, Result};
 
+/// Bytes of a query, as sent.
+const MAX_QUERY: usize = 4096;
+
 pub(crate) struct Guard {
-    /// Digests, so that comparing takes equal time whatever the keys' lengths are.
-    keys: Vec<[u8; 32]>,
     /// Only loopback names and `PUBLIC_URL`'s may be asked for.
     local_names_only: bool,
     public_url: Option<Url>,
@@ -28,27 +28,69 @@ pub(crate) struct Guard {
 
 pub(crate) async fn guard(
     State(app): State<Arc<App>>,
+    caller: Caller,
     request: Request,
     next: Next,
 ) -> Result<Response> {
     app.guard
         .check(request.method(), request.headers(), links::host(&request))?;
+    check_scope(&caller, request.method())?;
+    check_query(request.uri().query().unwrap_or_default())?;
     Ok(next.run(request).await)
+}
+
+/// A key that may do this (RFC 6750, section 3).
+fn check_scope(caller: &Caller, method: &Method) -> Result<()> {
+    let wanted = if method.is_safe() {
+        Scope::Read
+    } else {
+        Scope::Write
+    };
+    let (problem, challenge) = match caller.scope {
+        Some(scope) if scope >= wanted => return Ok(()),
+        Some(_) => (
+            Problem::new(
+                Code::InsufficientScope,
+                "The key that was sent may only read.",
+            ),
+            "Bearer realm=\"imagefleet\", error=\"insufficient_scope\", scope=\"write\"",
+        ),
+        None if caller.tried => (
+            Problem::new(
+                Code::Unauthorized,
+                "The key that was sent is none of this gateway's. Send another one as 'Authorization: Bearer KEY' or 'X-Api-Key: KEY'.",
+            ),
+            "Bearer realm=\"imagefleet\", error=\"invalid_token\"",
+        ),
+        None => (
+            Problem::new(
+                Code::Unauthorized,
+                "Send an API key as 'Authorization: Bearer KEY' or 'X-Api-Key: KEY'.",
+            ),
+            "Bearer realm=\"imagefleet\"",
+        ),
+    };
+    Err(problem.with_header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge)))
+}
+
+/// Longer than any client of ours needs; what it holds beyond what is described is ignored.
+fn check_query(query: &str) -> Result<()> {
+    if query.len() <= MAX_QUERY {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::QueryTooLong,
+        format!("The query is longer than {MAX_QUERY} bytes."),
+    ))
 }
 
 impl Guard {
     pub(crate) fn new(
-        keys: &[SecretString],
         local_names_only: bool,
         public_url: Option<Url>,
         cors_origins: Vec<HeaderValue>,
     ) -> Self {
-        let keys = keys
-            .iter()
-            .map(|key| digest(key.expose_secret().as_bytes()))
-            .collect();
         Self {
-            keys,
             local_names_only,
             public_url,
             cors_origins,
@@ -57,8 +99,7 @@ impl Guard {
 
     fn check(&self, method: &Method, headers: &HeaderMap, host: Option<&str>) -> Result<()> {
         self.check_host(host)?;
-        self.check_origin(method, headers, host)?;
-        self.check_key(headers)
+        self.check_origin(method, headers, host)
     }
 
     /// A web site whose name was pointed at a loopback address (DNS rebinding) is of the same origin
@@ -107,44 +148,6 @@ impl Guard {
             ))
         }
     }
-
-    fn check_key(&self, headers: &HeaderMap) -> Result<()> {
-        if self.keys.is_empty() {
-            return Ok(());
-        }
-        let given = digest(given_key(headers));
-        let known = self
-            .keys
-            .iter()
-            .fold(Choice::from(0), |found, key| found | key.ct_eq(&given));
-        if known.into() {
-            Ok(())
-        } else {
-            let challenge = HeaderValue::from_static("Bearer realm=\"imagefleet\"");
-            Err(Problem::new(
-                Code::Unauthorized,
-                "Send an API key as 'Authorization: Bearer KEY' or 'X-Api-Key: KEY'.",
-            )
-            .with_header(WWW_AUTHENTICATE, challenge))
-        }
-    }
-}
-
-fn given_key(headers: &HeaderMap) -> &[u8] {
-    if let Some(value) = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes)
-        && let Some((scheme, key)) = value.split_at_checked(b"bearer ".len())
-        && scheme.eq_ignore_ascii_case(b"bearer ")
-    {
-        return key.trim_ascii();
-    }
-    headers
-        .get("x-api-key")
-        .map(|value| value.as_bytes().trim_ascii())
-        .unwrap_or_default()
-}
-
-fn digest(key: &[u8]) -> [u8; 32] {
-    Sha256::digest(key).into()
 }
 
 #[cfg(test)]
@@ -155,7 +158,6 @@ mod tests {
     fn local() -> Guard {
         let public = Url::parse("https://images.example.org").unwrap();
         Guard::new(
-            &[],
             true,
             Some(public),
             vec![HeaderValue::from_static("https://friend.example")],

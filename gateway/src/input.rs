@@ -2,9 +2,12 @@
 
 use axum::body::{Body, Bytes};
 use http::header::{CONTENT_LENGTH, HeaderMap};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::broker::Key;
+use crate::caller::Caller;
 use crate::config::Limits;
 use crate::problem::{Code, Problem, Result};
 
@@ -27,6 +30,15 @@ impl IdempotencyKey {
                 "1 to 255 visible ASCII characters",
             ))
         }
+    }
+
+    /// A key of its own for a part of what this one stands for.
+    pub(crate) fn part(&self, part: &str) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(self.0.as_bytes());
+        hash.update(b"\n");
+        hash.update(part.as_bytes());
+        Self(hex::encode(hash.finalize()))
     }
 
     /// The key as it stands for a request of these parts, and for no other.
@@ -78,13 +90,25 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, limits: &Limits) -> Re
     })
 }
 
-/// Who asks, for people to read.
-pub(crate) fn requested_by(who: Option<String>) -> Result<Option<String>> {
+/// The body as an object of this kind. By way of a map, because serde reads structs from arrays as
+/// well.
+pub(crate) fn object<T: DeserializeOwned>(body: &[u8], hint: &str) -> Result<T> {
+    let object = serde_json::from_slice::<Map<String, Value>>(body);
+    let read = object.and_then(|object| T::deserialize(Value::Object(object)));
+    read.map_err(|error| {
+        let detail = format!("Send JSON like {hint}: {error}.");
+        Problem::new(Code::InvalidRequest, detail)
+    })
+}
+
+/// Who asks, for people to read: in their own words, else by the name of their key.
+pub(crate) fn requested_by(who: Option<String>, caller: &Caller) -> Result<Option<String>> {
     if who
         .as_ref()
         .is_some_and(|who| who.chars().count() > MAX_REQUESTED_BY)
     {
         return Err(Problem::parameter("requested_by", "at most 200 characters"));
     }
-    Ok(who.filter(|who| !who.trim().is_empty()))
+    let said = who.filter(|who| !who.trim().is_empty());
+    Ok(said.or_else(|| caller.name.as_deref().map(str::to_owned)))
 }

@@ -5,16 +5,23 @@
 
 mod app;
 mod broker;
+mod caller;
 mod config;
+mod cursor;
 mod dependency;
 mod edge;
 mod guard;
 mod input;
+mod keys;
 mod links;
+mod live;
+mod look;
 mod metrics;
 mod objects;
+mod openapi;
 mod params;
 mod problem;
+mod rate;
 mod reads;
 mod routes;
 mod server;
@@ -35,11 +42,22 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, Delivery, Limits};
+pub use keys::{ApiKey, Scope};
 
 use crate::app::App;
 use crate::edge::Edge;
+use crate::live::Hub;
+use crate::look::Look;
 use crate::objects::Objects;
 use crate::reads::Reads;
+
+/// The description of the HTTP API (OpenAPI 3.1), as `/api/openapi.json` serves it.
+///
+/// # Errors
+/// None today: the description is plain data.
+pub fn openapi_json() -> anyhow::Result<String> {
+    Ok(openapi::json()?)
+}
 
 /// A gateway whose address is bound and that is ready to serve.
 pub struct Gateway {
@@ -48,6 +66,7 @@ pub struct Gateway {
     router: Router,
     limits: Limits,
     connections: IntGauge,
+    hub: Arc<Hub>,
     /// Keeps NATS connected and watches the database; ends when dropped.
     background: JoinSet<()>,
 }
@@ -93,12 +112,22 @@ impl Gateway {
                 .map(|url| url.origin().ascii_serialization()),
             objects.redirect_origin(),
         ];
+        let hub = Hub::new(limits.streams, metrics.streams.clone());
+        let connections = metrics.connections.clone();
+        let edge = Edge {
+            deadline: limits.request,
+            https: config
+                .public_url
+                .as_ref()
+                .is_some_and(|url| url.scheme() == "https"),
+            metrics,
+        };
         let app = Arc::new(App {
             local_addr,
             page_policy: routes::page::policy(storage_origins)?,
+            description: routes::docs::Description::new()?,
             limits,
             guard: guard::Guard::new(
-                &config.api_keys,
                 config.local_names_only(),
                 config.public_url.clone(),
                 config.cors_origins.clone(),
@@ -111,19 +140,24 @@ impl Gateway {
             ),
             reads,
             objects,
+            look: Look::default(),
+            hub: Arc::clone(&hub),
+            api_keys: config.api_keys,
+            trusted_proxies: config.trusted_proxies,
             public_url: config.public_url,
             storage_public_url: config.storage_public_url,
         });
-        let connections = metrics.connections.clone();
-        let edge = Edge {
-            deadline: limits.request,
-            metrics,
-        };
+        background.spawn({
+            let (app, hub) = (Arc::clone(&app), Arc::clone(&hub));
+            async move { hub.run(&app).await }
+        });
         let router = app::router(
             app,
             edge,
             health::router(health, registry),
             config.cors_origins,
+            config.rate_limit,
+            &mut background,
         );
         Ok(Self {
             listener,
@@ -131,6 +165,7 @@ impl Gateway {
             router,
             limits,
             connections,
+            hub,
             background,
         })
     }
@@ -147,6 +182,14 @@ impl Gateway {
     /// None today; callers treat all services alike.
     pub async fn serve(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         tracing::info!(address = %self.local_addr, "gateway listens");
+        // Streams have no end of their own, and would take all of the drain.
+        self.background.spawn({
+            let (hub, stop) = (self.hub, stop.clone());
+            async move {
+                stop.cancelled().await;
+                hub.close();
+            }
+        });
         server::serve(
             self.listener,
             self.router,

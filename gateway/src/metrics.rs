@@ -10,6 +10,7 @@ pub(crate) struct Metrics {
     requests: IntCounterVec,
     duration: HistogramVec,
     pub(crate) connections: IntGauge,
+    pub(crate) streams: IntGauge,
 }
 
 impl Metrics {
@@ -29,6 +30,8 @@ impl Metrics {
             &["method", "route"],
         )?;
         let connections = IntGauge::new("imagefleet_http_connections", "Open connections")?;
+        let streams = IntGauge::new("imagefleet_http_streams", "Open streams of events")?;
+        registry.register(Box::new(streams.clone()))?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(duration.clone()))?;
         registry.register(Box::new(connections.clone()))?;
@@ -36,6 +39,7 @@ impl Metrics {
             requests,
             duration,
             connections,
+            streams,
         })
     }
 

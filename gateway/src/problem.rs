@@ -6,7 +6,8 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Seconds a client should wait before it asks again after a 503.
 const RETRY_AFTER_SECONDS: u64 = 5;
@@ -18,19 +19,19 @@ macro_rules! codes {
         pub(crate) enum Code { $($variant,)* }
 
         impl Code {
-            const ALL: &[Self] = &[$(Self::$variant,)*];
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// Stable, for programs.
             pub(crate) fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $code,)* }
             }
-            fn status(self) -> StatusCode {
+            pub(crate) fn status(self) -> StatusCode {
                 match self { $(Self::$variant => StatusCode::$status,)* }
             }
             pub(crate) fn title(self) -> &'static str {
                 match self { $(Self::$variant => $title,)* }
             }
-            fn help(self) -> &'static str {
+            pub(crate) fn help(self) -> &'static str {
                 match self { $(Self::$variant => $help,)* }
             }
         }
@@ -46,6 +47,8 @@ codes! {
         "Open the folder in Google Drive and copy the address from the browser.";
     Unauthorized = "unauthorized", UNAUTHORIZED, "An API key is needed",
         "Send a key of API_KEYS as 'Authorization: Bearer KEY' or 'X-Api-Key: KEY'.";
+    InsufficientScope = "insufficient_scope", FORBIDDEN, "This key may only read",
+        "Use a key with the scope 'write'; 'imagefleet api-key --scope write' makes one.";
     CrossOrigin = "cross_origin", FORBIDDEN, "Another site may not do this",
         "Add the site's origin to CORS_ORIGINS if it should.";
     NotFound = "not_found", NOT_FOUND, "Not found",
@@ -64,12 +67,16 @@ codes! {
         "This gateway serves the store of its own settings only. Read the object by its bucket and key.";
     PayloadTooLarge = "payload_too_large", PAYLOAD_TOO_LARGE, "The body is too large",
         "An import request is smaller than 64 KiB.";
+    QueryTooLong = "query_too_long", URI_TOO_LONG, "The query is too long",
+        "A query is at most 4096 bytes, percent-encoded.";
     RangeNotSatisfiable = "range_not_satisfiable", RANGE_NOT_SATISFIABLE, "The range is outside of the image",
         "The Content-Range header tells the size.";
     WrongHost = "wrong_host", MISDIRECTED_REQUEST, "This host name is not this gateway's",
         "Without API keys a gateway on a loopback address answers to loopback names only, so that no web site can reach it through a name of its own. Set PUBLIC_URL to the name it is reached by.";
     KeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The Idempotency-Key stands for another request",
         "Use a fresh key for each import, and the same key only to repeat the same body.";
+    RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests",
+        "Wait for as many seconds as Retry-After says. API_RATE_LIMIT sets how many requests one client may send in a second.";
     Internal = "internal", INTERNAL_SERVER_ERROR, "A defect of the gateway",
         "Report it with the request id; the gateway's log has the rest.";
     QueueUnavailable = "queue_unavailable", SERVICE_UNAVAILABLE, "NATS is away",
@@ -80,22 +87,69 @@ codes! {
         "Ask again.";
     StoreCredentials = "store_credentials", SERVICE_UNAVAILABLE, "The store refuses the gateway's credentials",
         "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, whether they have expired, and this machine's clock. The gateway's readiness has the store's own words.";
+    TooManyStreams = "too_many_streams", SERVICE_UNAVAILABLE, "Too many streams are open",
+        "Ask again, or poll the status until then. One page needs one stream only.";
     Timeout = "timeout", SERVICE_UNAVAILABLE, "The gateway was too slow",
         "Ask again.";
 }
 
 impl Code {
-    /// The documentation behind a problem's `type`.
-    pub(crate) fn document(code: &str) -> Option<serde_json::Value> {
-        let known = Self::ALL.iter().find(|known| known.as_str() == code)?;
-        Some(json!({
-            "type": format!("/problems/{code}"),
-            "code": code,
-            "status": known.status().as_u16(),
-            "title": known.title(),
-            "advice": known.help(),
-        }))
+    /// The reverse of [`Self::as_str`].
+    pub(crate) fn from_code(code: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|known| known.as_str() == code)
     }
+
+    /// What documents it: the `type` of its problems.
+    pub(crate) fn kind(self) -> String {
+        format!("/problems/{}", self.as_str())
+    }
+
+    /// The answer it is to one request.
+    pub(crate) fn body(self, detail: &str, request_id: &str) -> Body {
+        Body {
+            kind: self.kind(),
+            title: self.title().to_owned(),
+            status: self.status().as_u16(),
+            detail: detail.to_owned(),
+            code: self.as_str().to_owned(),
+            advice: self.help().to_owned(),
+            request_id: request_id.to_owned(),
+            error: detail.to_owned(),
+        }
+    }
+}
+
+/// Why a request was refused (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Body {
+    /// What documents this kind of problem.
+    #[serde(rename = "type")]
+    #[schema(format = "uri-reference", example = "/problems/not_found")]
+    kind: String,
+    /// The kind, for people.
+    #[schema(example = "Not found")]
+    title: String,
+    /// As in the head of the answer.
+    #[schema(example = 404, minimum = 400, maximum = 599)]
+    status: u16,
+    /// What was wrong with this request.
+    #[schema(example = "There is no image with this id.")]
+    detail: String,
+    /// The kind, for programs: stable.
+    #[schema(example = "not_found")]
+    code: String,
+    /// What to do about this kind.
+    #[schema(example = "Check the path and the id.")]
+    advice: String,
+    /// Finds the request in the gateway's log.
+    #[schema(example = "01932e4b-7c1e-7c3a-9d50-0b6f3f1f9a10")]
+    request_id: String,
+    /// As `detail`: where the old system had its text.
+    error: String,
 }
 
 /// One error on its way to a client. The middleware in [`crate::edge`] gives it its request id,
@@ -122,6 +176,11 @@ impl Problem {
             headers,
             cause: None,
         }
+    }
+
+    /// What was wrong, for the client.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
     }
 
     pub(crate) fn not_found(what: &str) -> Self {
@@ -171,15 +230,7 @@ impl Problem {
 
     /// The body, for the client that asked as `request_id`.
     pub(crate) fn render(&self, request_id: &str) -> Response {
-        let body = json!({
-            "type": format!("/problems/{}", self.code.as_str()),
-            "title": self.code.title(),
-            "status": self.code.status().as_u16(),
-            "detail": self.detail,
-            "code": self.code.as_str(),
-            "request_id": request_id,
-            "error": self.detail,
-        });
+        let body = self.code.body(&self.detail, request_id);
         let mut response = (self.code.status(), Json(body)).into_response();
         response.headers_mut().extend(self.headers.iter().cloned());
         response.headers_mut().insert(

@@ -1,16 +1,20 @@
 //! The accept loop: bounded connections, a deadline for headers, a drain with an end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use prometheus::IntGauge;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
 
 use crate::config::Limits;
 use crate::stall::StallGuard;
@@ -32,11 +36,11 @@ pub(crate) async fn serve(
             let slot = Arc::clone(&slots).acquire_owned().await;
             (slot, listener.accept().await)
         };
-        let (slot, stream) = tokio::select! {
+        let (slot, (stream, peer)) = tokio::select! {
             biased;
             () = stop.cancelled() => break,
             (slot, accepted) = accepted => match accepted {
-                Ok((stream, _)) => (slot, stream),
+                Ok(accepted) => (slot, accepted),
                 Err(error) => {
                     // Mostly "too many open files": it passes when connections close.
                     tracing::warn!(%error, "accepting a connection failed");
@@ -45,7 +49,7 @@ pub(crate) async fn serve(
                 }
             },
         };
-        let connection = connection(stream, router.clone(), limits, stop.clone());
+        let connection = connection(stream, peer, router.clone(), limits, stop.clone());
         let (cut, open) = (cut.clone(), open.clone());
         connections.spawn(async move {
             open.inc();
@@ -68,14 +72,25 @@ pub(crate) async fn serve(
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, limits: Limits, stop: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) {
     // Answers are written whole: waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);
     let stream = TokioIo::new(StallGuard::new(stream, limits.stall));
+    let service = service_fn(move |mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.clone().oneshot(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.headers)
-        .serve_connection(stream, TowerToHyperService::new(router));
+        .max_buf_size(limits.header_bytes)
+        .serve_connection(stream, service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -46,7 +46,7 @@ pub(crate) enum ApiError {
         code: String,
         detail: String,
     },
-    #[error("the gateway wants an API key; set API_KEY to one of its API_KEYS")]
+    #[error("the gateway wants an API key; set API_KEY to one that it knows")]
     KeyWanted,
     #[error(
         "{url} answers {status}, but not as a gateway of Imagefleet does; check --api and \
@@ -66,7 +66,7 @@ impl ApiError {
                 (403 | 421, _) => Exit::Configuration,
                 // The import's state does not allow it.
                 (409, _) => Exit::Failure,
-                (status, _) if status >= 500 => Exit::Unavailable,
+                (status, _) if status == 429 || status >= 500 => Exit::Unavailable,
                 _ => Exit::Usage,
             },
         }
@@ -76,7 +76,9 @@ impl ApiError {
     pub(crate) fn is_outage(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
-            Self::Refused { status, .. } | Self::Foreign { status, .. } => status.is_server_error(),
+            Self::Refused { status, .. } | Self::Foreign { status, .. } => {
+                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+            }
             Self::KeyWanted => false,
         }
     }

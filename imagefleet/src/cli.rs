@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::builder::ArgAction;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use url::Url;
 
@@ -123,6 +123,15 @@ Examples:
   imagefleet rebuild --check        do the tables say what the events say?
   imagefleet rebuild                make them say it")]
     Rebuild(Rebuild),
+    /// Make a fresh key for the API, and the entry of API_KEYS that lets it in
+    #[command(after_help = "\
+The entry holds the key's digest, so that whoever reads the gateway's settings cannot use it.
+
+Examples:
+  imagefleet api-key --name alice                  may do everything
+  imagefleet api-key --name grafana --scope read   may only look
+  imagefleet api-key --json | jq -r .entry")]
+    ApiKey(ApiKey),
     /// Show the settings in force; secrets are shown as ***
     Config(Config),
     /// Print a completion script
@@ -298,6 +307,25 @@ pub(crate) struct Rebuild {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApiKey {
+    /// What the key opens: reading, or everything
+    #[arg(long, value_enum, default_value_t = Scope::Write)]
+    pub(crate) scope: Scope,
+    /// Who will hold it; shown in logs, and as the requester of imports that name none
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Scope {
+    Read,
+    Write,
 }
 
 #[derive(Debug, Args)]

@@ -122,6 +122,8 @@ const SETTINGS: &[(&str, &[Setting])] = &[
             setting("CORS_ORIGINS", ""),
             secret("API_KEYS"),
             setting("ALLOW_ANONYMOUS", "false"),
+            setting("API_RATE_LIMIT", "100"),
+            setting("TRUSTED_PROXIES", "0"),
         ],
     ),
     (

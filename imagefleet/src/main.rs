@@ -1,6 +1,7 @@
 //! The one binary of Imagefleet: every role, and the command line.
 
 mod api;
+mod api_key;
 mod broker;
 mod cli;
 mod config;
@@ -70,6 +71,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Retry(args) => control::retry(&env, &args).await,
         Command::Doctor(args) => doctor::run(&env, &args).await,
         Command::Rebuild(args) => rebuild::run(env, &args).await,
+        Command::ApiKey(args) => api_key::run(&args),
         Command::Config(args) => config::run(&env, &args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

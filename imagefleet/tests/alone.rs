@@ -300,3 +300,51 @@ fn a_reader_that_leaves_is_no_error() {
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert_eq!(stderr(&output), "");
 }
+
+#[test]
+fn a_fresh_key_comes_with_its_entry_and_is_never_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = |arguments: &[&str]| {
+        let mut command = imagefleet(folder.path());
+        command.arg("api-key").args(arguments).output().unwrap()
+    };
+    let output = made(&["--name", "ci", "--scope", "read"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let text = stdout(&output);
+    let lines: Vec<_> = text.lines().collect();
+    let [key, entry] = lines[..] else {
+        panic!("{text}");
+    };
+    assert!(entry.starts_with("ci:read:sha256:"), "{entry}");
+    assert!(!stderr(&output).contains(key), "data belongs on stdout");
+
+    let json: Value = serde_json::from_str(&stdout(&made(&["--json"]))).unwrap();
+    assert_ne!(json["key"], key);
+    assert!(json["entry"].as_str().unwrap().starts_with("write:sha256:"));
+
+    // What it prints is a setting, and one that is shown to nobody.
+    let mut config = imagefleet(folder.path());
+    let shown = config
+        .arg("config")
+        .env("API_KEYS", entry)
+        .output()
+        .unwrap();
+    assert!(
+        stdout(&shown).contains("API_KEYS=***"),
+        "{}",
+        stdout(&shown)
+    );
+    let mut doctor = imagefleet(folder.path());
+    let wrong = doctor
+        .arg("doctor")
+        .env("API_KEYS", "ci:sudo:sha256:hunter2")
+        .output()
+        .unwrap();
+    let said = stdout(&wrong);
+    assert!(
+        said.contains("API_KEYS: ") && !said.contains("hunter2"),
+        "{said}"
+    );
+    assert_eq!(code(&made(&["--name", "a,b"])), 64);
+    assert_eq!(code(&made(&["--scope", "admin"])), 2);
+}

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
@@ -22,6 +22,8 @@ use storage::{Key, PRESIGNED_AT_LEAST, Presign, Range};
 
 use crate::app::App;
 use crate::config::Delivery;
+use crate::openapi::problems;
+use crate::params::InPath;
 use crate::problem::{Code, Problem, Result};
 use crate::routes::images::find;
 use crate::routes::status::matches_tag;
@@ -56,9 +58,46 @@ const ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
+problems!(
+    ContentProblems: NotFound,
+    ObjectMissing,
+    OtherStore,
+    RangeNotSatisfiable,
+    DatabaseUnavailable,
+    StoreUnavailable,
+    StoreCredentials,
+);
+
+/// An image's bytes
+///
+/// Either the bytes, or a redirect to a URL of the store that is signed for this object and holds for
+/// 15 minutes: see `CONTENT_DELIVERY`. Raster formats that browsers draw are shown in place; all
+/// others are a download. `HEAD` answers the same without the bytes.
+#[utoipa::path(
+    get,
+    path = "/api/images/{id}/content",
+    tag = "images",
+    operation_id = "getContent",
+    params(
+        ("id" = i64, Path, description = "The image's number", example = 4711),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the last answer"),
+        ("Range" = Option<String>, Header, description = "One range of bytes; other forms are ignored", example = "bytes=0-1023"),
+        ("If-Range" = Option<String>, Header, description = "The `ETag` for which the range holds"),
+    ),
+    responses(
+        (status = 200, description = "The image", content((Vec<u8> = "image/*"), (Vec<u8> = "application/octet-stream")),
+            headers(("ETag" = String, description = "The SHA-256 of the bytes"))),
+        (status = 206, description = "The range", content((Vec<u8> = "image/*"), (Vec<u8> = "application/octet-stream")),
+            headers(("Content-Range" = String, description = "`bytes FIRST-LAST/SIZE`"))),
+        (status = 302, description = "The image is at the store",
+            headers(("Location" = String, description = "Signed, and secret for as long as it holds"))),
+        (status = 304, description = "Nothing has changed"),
+        ContentProblems,
+    )
+)]
 pub(crate) async fn content(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    InPath(id): InPath,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response> {

@@ -6,62 +6,220 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use contracts::{Action, Cause, Command, FileId, ImportId};
 use http::StatusCode;
 use http::header::{HeaderValue, LOCATION};
 use read_model::{ImportRow, ImportStatus};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::caller::Caller;
 use crate::input::{self, IdempotencyKey};
+use crate::openapi::problems;
+use crate::params::InPath;
 use crate::problem::{Code, Problem, Result};
+use crate::routes::bulk::Matching;
+use crate::view::CauseCode;
 
-/// The body; all of it is optional. A misspelt `cause` must not retry everything.
-#[derive(Default, Deserialize)]
+/// Which failed entries to queue again; all of it is optional.
+// A misspelt `cause` must not retry everything.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+#[schema(as = RetryCommand)]
+pub(crate) struct Wanted {
+    /// Only those that failed for this cause.
     #[serde(default)]
+    #[schema(value_type = Option<CauseCode>)]
     cause: Option<String>,
+    /// Only this one: its id in Drive.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9_-]+$")]
     item_id: Option<String>,
+    /// Who asks, for people to read.
     #[serde(default)]
+    #[schema(max_length = 200)]
+    requested_by: Option<String>,
+    /// Only count.
+    #[serde(default)]
+    preview: bool,
+}
+
+/// The body of commands about a whole import; all of it is optional.
+// As `whole` has it.
+#[derive(ToSchema)]
+#[schema(as = Command)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)]
+pub(crate) struct Whole {
+    /// Who asks, for people to read.
+    #[schema(max_length = 200)]
     requested_by: Option<String>,
 }
 
-type Handled = Result<Response>;
-type Import = Path<String>;
+/// A command that a producer will carry out.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CommandAccepted)]
+pub(crate) struct Accepted {
+    import_id: String,
+    /// `cancel`, `pause`, `resume` or `retry`.
+    #[schema(example = "retry")]
+    action: &'static str,
+    /// The same for people.
+    #[schema(example = "12 failed entries are being queued again.")]
+    message: String,
+    /// The path of the import's status.
+    status_url: String,
+    /// Failed entries that a retry queues, as of now; absent from other commands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 12)]
+    matching: Option<u64>,
+}
 
-pub(crate) async fn cancel(app: State<Arc<App>>, import: Import, request: Request) -> Handled {
-    command(&app, &import, request, |wanted| {
+type Handled = Result<Response>;
+
+problems!(
+    CommandProblems: InvalidRequest,
+    InvalidParameter,
+    NotFound,
+    RequestTimeout,
+    NotPossible,
+    NothingToRetry,
+    PayloadTooLarge,
+    KeyReused,
+    DatabaseUnavailable,
+    QueueUnavailable,
+);
+
+/// Cancel an import
+///
+/// For good: what is stored stays, what is on its way is dropped.
+#[utoipa::path(
+    post,
+    path = "/api/imports/{id}/cancel",
+    tag = "imports",
+    operation_id = "cancelImport",
+    params(
+        ("id" = String, Path, description = "The import's id"),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; makes repeating harmless", min_length = 1, max_length = 255, pattern = "^[!-~]+$"),
+    ),
+    request_body(content = Option<Whole>, description = "May be left out", content_type = "application/json"),
+    responses(
+        (status = 202, description = "It is being cancelled", body = Accepted,
+            headers(("Location" = String, description = "The path of its status"))),
+        CommandProblems,
+    )
+)]
+pub(crate) async fn cancel(
+    app: State<Arc<App>>,
+    import: InPath,
+    caller: Caller,
+    request: Request,
+) -> Handled {
+    command(&app, &import.0, &caller, request, |wanted| {
         whole(wanted, Action::Cancel)
     })
     .await
 }
 
-pub(crate) async fn pause(app: State<Arc<App>>, import: Import, request: Request) -> Handled {
-    command(&app, &import, request, |wanted| {
+/// Pause an import
+///
+/// Images that are on their way still arrive.
+#[utoipa::path(
+    post,
+    path = "/api/imports/{id}/pause",
+    tag = "imports",
+    operation_id = "pauseImport",
+    params(
+        ("id" = String, Path, description = "The import's id"),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; makes repeating harmless", min_length = 1, max_length = 255, pattern = "^[!-~]+$"),
+    ),
+    request_body(content = Option<Whole>, description = "May be left out", content_type = "application/json"),
+    responses(
+        (status = 202, description = "It is being paused", body = Accepted,
+            headers(("Location" = String, description = "The path of its status"))),
+        CommandProblems,
+    )
+)]
+pub(crate) async fn pause(
+    app: State<Arc<App>>,
+    import: InPath,
+    caller: Caller,
+    request: Request,
+) -> Handled {
+    command(&app, &import.0, &caller, request, |wanted| {
         whole(wanted, Action::Pause)
     })
     .await
 }
 
-pub(crate) async fn resume(app: State<Arc<App>>, import: Import, request: Request) -> Handled {
-    command(&app, &import, request, |wanted| {
+/// Resume a paused import
+///
+/// It goes on where it was.
+#[utoipa::path(
+    post,
+    path = "/api/imports/{id}/resume",
+    tag = "imports",
+    operation_id = "resumeImport",
+    params(
+        ("id" = String, Path, description = "The import's id"),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; makes repeating harmless", min_length = 1, max_length = 255, pattern = "^[!-~]+$"),
+    ),
+    request_body(content = Option<Whole>, description = "May be left out", content_type = "application/json"),
+    responses(
+        (status = 202, description = "It goes on", body = Accepted,
+            headers(("Location" = String, description = "The path of its status"))),
+        CommandProblems,
+    )
+)]
+pub(crate) async fn resume(
+    app: State<Arc<App>>,
+    import: InPath,
+    caller: Caller,
+    request: Request,
+) -> Handled {
+    command(&app, &import.0, &caller, request, |wanted| {
         whole(wanted, Action::Resume)
     })
     .await
 }
 
-pub(crate) async fn retry(app: State<Arc<App>>, import: Import, request: Request) -> Handled {
-    command(&app, &import, request, wanted_retry).await
+/// Queue failed entries again
+///
+/// All of them, those of one cause, or one. With `preview` nothing is queued.
+#[utoipa::path(
+    post,
+    path = "/api/imports/{id}/retry",
+    tag = "imports",
+    operation_id = "retryImport",
+    params(
+        ("id" = String, Path, description = "The import's id"),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; makes repeating harmless", min_length = 1, max_length = 255, pattern = "^[!-~]+$"),
+    ),
+    request_body(content = Option<Wanted>, description = "May be left out", content_type = "application/json"),
+    responses(
+        (status = 200, description = "With `preview`: how many would be", body = Matching),
+        (status = 202, description = "They are being queued again", body = Accepted,
+            headers(("Location" = String, description = "The path of its status"))),
+        CommandProblems,
+    )
+)]
+pub(crate) async fn retry(
+    app: State<Arc<App>>,
+    import: InPath,
+    caller: Caller,
+    request: Request,
+) -> Handled {
+    command(&app, &import.0, &caller, request, wanted_retry).await
 }
 
 async fn command(
     app: &App,
     import: &str,
+    caller: &Caller,
     request: Request,
     action: impl FnOnce(&Wanted) -> Result<Action> + Send,
 ) -> Handled {
@@ -74,8 +232,14 @@ async fn command(
     let command = Command {
         import_id: import,
         action,
-        requested_by: input::requested_by(wanted.requested_by)?,
+        requested_by: input::requested_by(wanted.requested_by, caller)?,
     };
+
+    if wanted.preview {
+        let matching = matching(app, &command).await?.unwrap_or_default();
+        known(app, &command).await?;
+        return Ok(Json(Matching { matching }).into_response());
+    }
 
     let code = command.action.code();
     let import = command.import_id.as_str().as_bytes();
@@ -96,7 +260,7 @@ async fn command(
         return Err(nothing_to_retry("None of its entries has failed so far."));
     }
     app.broker.command(&command, key.as_ref()).await?;
-    tracing::info!(import.id = %command.import_id, command = code, "command accepted");
+    tracing::info!(import.id = %command.import_id, command = code, key.name = caller.name.as_deref(), "command accepted");
     Ok(accepted(&command, matching))
 }
 
@@ -156,7 +320,7 @@ fn before(item: &FileId) -> Option<FileId> {
 }
 
 /// Whether the command can have an effect, as far as the folded events tell.
-fn check(row: &ImportRow, action: &Action, matching: Option<u64>) -> Result<()> {
+pub(crate) fn check(row: &ImportRow, action: &Action, matching: Option<u64>) -> Result<()> {
     let refused = |detail: &str| Err(Problem::new(Code::NotPossible, detail));
     match (action, row.status) {
         (Action::Cancel, ImportStatus::Cancelled) => Ok(()),
@@ -225,15 +389,13 @@ fn accepted(command: &Command, matching: Option<u64>) -> Response {
         (Action::Retry { .. }, None) => "Failed entries are being queued again.".to_owned(),
     };
     let status_url = format!("/api/import/status/{}", command.import_id);
-    let mut body = json!({
-        "import_id": command.import_id.as_str(),
-        "action": command.action.code(),
-        "message": message,
-        "status_url": status_url,
-    });
-    if let Some(matching) = matching {
-        body["matching"] = json!(matching);
-    }
+    let body = Accepted {
+        import_id: command.import_id.as_str().to_owned(),
+        action: command.action.code(),
+        message,
+        status_url: status_url.clone(),
+        matching,
+    };
     let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
     if let Ok(location) = HeaderValue::try_from(status_url) {
         response.headers_mut().insert(LOCATION, location);
@@ -258,8 +420,12 @@ fn parse(body: &[u8]) -> Result<Wanted> {
 
 /// Nobody who asks to cancel one entry must lose the whole import.
 fn whole(wanted: &Wanted, action: Action) -> Result<Action> {
-    for (name, given) in [("cause", &wanted.cause), ("item_id", &wanted.item_id)] {
-        if given.is_some() {
+    for (name, given) in [
+        ("cause", wanted.cause.is_some()),
+        ("item_id", wanted.item_id.is_some()),
+        ("preview", wanted.preview),
+    ] {
+        if given {
             let rule = format!("absent: {} is about the whole import", action.code());
             return Err(Problem::parameter(name, &rule));
         }
@@ -267,15 +433,16 @@ fn whole(wanted: &Wanted, action: Action) -> Result<Action> {
     Ok(action)
 }
 
+pub(crate) fn cause_of(code: &str) -> Result<Cause> {
+    let cause = Cause::from_code(code);
+    let rule = "a cause of GET /api/imports/{id}/failures";
+    let known = (cause.code() == code).then_some(cause);
+    known.ok_or_else(|| Problem::parameter("cause", rule))
+}
+
 /// Of `cause` and `item_id`, what is given narrows the retry down.
 fn wanted_retry(wanted: &Wanted) -> Result<Action> {
-    let cause = wanted.cause.as_deref().map(|code| {
-        let cause = Cause::from_code(code);
-        let rule = "a cause of GET /api/imports/{id}/failures";
-        (cause.code() == code)
-            .then_some(cause)
-            .ok_or_else(|| Problem::parameter("cause", rule))
-    });
+    let cause = wanted.cause.as_deref().map(cause_of);
     let item_id = wanted.item_id.as_deref().map(|id| {
         let rule = "the id of an entry: 1 to 128 of A-Z, a-z, 0-9, '-' and '_'";
         id.parse().map_err(|_| Problem::parameter("item_id", rule))

@@ -1,27 +1,39 @@
-//! `GET /api/images/all`: every image as JSON, NDJSON or CSV, in constant memory.
+//! `GET /api/images/all`, and other lists as a whole: JSON, NDJSON or CSV, in constant memory.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::Response;
 use futures::{Stream, StreamExt, TryStreamExt, future, stream};
 use http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
-use read_model::{ImageRow, ReadModelError};
+use read_model::ReadModelError;
+use serde::Serialize;
+use time::format_description::well_known::Rfc3339;
 
 use crate::app::App;
 use crate::links::Links;
-use crate::problem::Result;
-use crate::view::ImageView;
+use crate::openapi::problems;
+use crate::problem::{Problem, Result};
+use crate::view::{ImageExport, ImageView};
 
 /// Rows that are written as one chunk.
 const CHUNK: usize = 200;
 
-const COLUMNS: &str = "id,name,google_drive_id,size,mime_type,storage_path,storage_provider,created_at,updated_at,\
-                       modified_time,width,height,taken_at,orientation,md5,sha256,bucket,key,path,import_id\r\n";
+/// What an export has a row of.
+pub(crate) trait Row: Serialize + Send + 'static {
+    /// What the CSV is called.
+    const FILE: &'static str;
+    /// Its first line.
+    const COLUMNS: &'static str;
+
+    /// The other lines' fields.
+    fn cells(&self) -> anyhow::Result<Vec<String>>;
+}
 
 #[derive(Clone, Copy)]
-enum Format {
+pub(crate) enum Format {
     Json,
     Ndjson,
     Csv,
@@ -29,7 +41,7 @@ enum Format {
 
 impl Format {
     /// The first acceptable type; JSON when none is named.
-    fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         let accepted = headers
             .get_all(ACCEPT)
             .iter()
@@ -54,134 +66,165 @@ impl Format {
     }
 }
 
+problems!(ExportProblems: DatabaseUnavailable);
+
+/// Every image
+///
+/// Streamed, as JSON, NDJSON or CSV. A failure midway cuts the connection, so that no part passes for
+/// the whole.
+#[utoipa::path(
+    get,
+    path = "/api/images/all",
+    tag = "images",
+    operation_id = "exportImages",
+    params(("Accept" = Option<String>, Header, description = "`application/json`, `application/x-ndjson` or `text/csv`: the first of these that is named, else JSON", example = "text/csv")),
+    responses(
+        (status = 200, description = "All of them, the newest first", content(
+            (ImageExport = "application/json"),
+            (String = "application/x-ndjson"),
+            (String = "text/csv"),
+        )),
+        ExportProblems,
+    )
+)]
 pub(crate) async fn all(
     State(app): State<Arc<App>>,
     links: Links,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let format = Format::of(&headers);
-    let mut rows = app.reads.model.all_images();
+    let rows = stream::try_unfold(app.reads.model.all_images(), |mut rows| async move {
+        Ok(rows.next().await?.map(|row| (row, rows)))
+    });
+    let rows = rows.map_ok(move |row| ImageView::new(row, &links));
+    let head = "{\"success\":true,\"images\":[";
+    respond(&app, rows, Format::of(&headers), head).await
+}
+
+/// Every row, streamed; JSON begins with `head`.
+pub(crate) async fn respond<T: Row>(
+    app: &App,
+    rows: impl Stream<Item = Result<T, ReadModelError>> + Send + 'static,
+    format: Format,
+    head: &'static str,
+) -> Result<Response> {
+    let mut rows = Box::pin(rows);
     // The first read may fail, and only before the head is sent can that be told properly.
-    let first = app.reads.ask(rows.next()).await?;
-    let rows = stream::once(future::ready(Ok(first)))
-        .chain(stream::try_unfold(rows, |mut rows| async move {
-            Ok(rows.next().await?.map(|row| (Some(row), rows)))
-        }))
-        .try_filter_map(|row| future::ready(Ok(row)));
-    let mut response = Response::new(Body::from_stream(body(rows, format, links)));
-    let head = response.headers_mut();
-    head.insert(
+    let first = app
+        .reads
+        .ask(async { rows.next().await.transpose() })
+        .await?;
+    let rows = stream::iter(first.map(Ok)).chain(rows);
+    let mut response = varying(Response::new(Body::from_stream(body(rows, format, head))));
+    let headers = response.headers_mut();
+    headers.insert(
         CONTENT_TYPE,
         HeaderValue::from_static(format.content_type()),
     );
-    head.insert(VARY, HeaderValue::from_static("accept"));
     if matches!(format, Format::Csv) {
-        head.insert(
-            CONTENT_DISPOSITION,
-            HeaderValue::from_static("attachment; filename=\"images.csv\""),
-        );
+        let attachment = format!("attachment; filename=\"{}\"", T::FILE);
+        let attachment = HeaderValue::try_from(attachment).map_err(Problem::internal)?;
+        headers.insert(CONTENT_DISPOSITION, attachment);
     }
     Ok(response)
 }
 
+/// An answer that another `Accept` would change.
+pub(crate) fn varying(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(VARY, HeaderValue::from_static("accept"));
+    response
+}
+
 /// An error cuts the connection, so that no client takes a part for the whole.
-fn body(
-    rows: impl Stream<Item = Result<ImageRow, ReadModelError>> + Send + 'static,
+fn body<T: Row>(
+    rows: impl Stream<Item = Result<T, ReadModelError>> + Send + 'static,
     format: Format,
-    links: Links,
+    head: &'static str,
 ) -> impl Stream<Item = Result<Bytes, anyhow::Error>> + Send + 'static {
-    let head: &[u8] = match format {
-        Format::Json => b"{\"success\":true,\"images\":[",
-        Format::Ndjson => b"",
-        Format::Csv => COLUMNS.as_bytes(),
+    let head = match format {
+        Format::Json => head,
+        Format::Ndjson => "",
+        Format::Csv => T::COLUMNS,
     };
-    let written = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let written = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&written);
     let chunks = rows.try_chunks(CHUNK).map(move |rows| {
         let mut out = Vec::with_capacity(CHUNK * 512);
         for row in rows.map_err(|error| error.1)? {
-            let before = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            write(&mut out, &ImageView::new(&row, &links), format, before == 0)?;
+            let before = count.fetch_add(1, Ordering::Relaxed);
+            write(&mut out, &row, format, before == 0)?;
         }
         Ok(Bytes::from(out))
     });
-    // The count is known at the end: so it is the number of images sent, whatever changed meanwhile.
+    // The count is known at the end: so it is the number of rows sent, whatever changed meanwhile.
     let tail = stream::once(future::lazy(move |_| {
         Ok(match format {
-            Format::Json => format!(
-                "],\"total\":{}}}",
-                written.load(std::sync::atomic::Ordering::Relaxed)
-            )
-            .into(),
+            Format::Json => format!("],\"total\":{}}}", written.load(Ordering::Relaxed)).into(),
             Format::Ndjson | Format::Csv => Bytes::new(),
         })
     }));
-    stream::once(future::ready(Ok(Bytes::from_static(head))))
+    stream::once(future::ready(Ok(Bytes::from_static(head.as_bytes()))))
         .chain(chunks)
         .chain(tail)
         .inspect_err(|error: &anyhow::Error| tracing::warn!(error = %format!("{error:#}"), "an export was cut short"))
 }
 
-fn write(
-    out: &mut Vec<u8>,
-    image: &ImageView<'_>,
-    format: Format,
-    first: bool,
-) -> anyhow::Result<()> {
+fn write<T: Row>(out: &mut Vec<u8>, row: &T, format: Format, first: bool) -> anyhow::Result<()> {
     match format {
         Format::Json => {
             if !first {
                 out.push(b',');
             }
-            serde_json::to_writer(out, image)?;
+            serde_json::to_writer(out, row)?;
         }
         Format::Ndjson => {
-            serde_json::to_writer(&mut *out, image)?;
+            serde_json::to_writer(&mut *out, row)?;
             out.push(b'\n');
         }
-        Format::Csv => csv(out, image)?,
+        Format::Csv => {
+            for (at, field) in row.cells()?.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                cell(out, field);
+            }
+            out.extend_from_slice(b"\r\n");
+        }
     }
     Ok(())
 }
 
-fn csv(out: &mut Vec<u8>, image: &ImageView<'_>) -> anyhow::Result<()> {
-    use time::format_description::well_known::Rfc3339;
-    let number = |n: Option<u32>| n.map(|n| n.to_string()).unwrap_or_default();
-    let modified = image
-        .modified_time
-        .map(|at| at.format(&Rfc3339))
-        .transpose()?
-        .unwrap_or_default();
-    let fields = [
-        &image.id.to_string(),
-        image.name,
-        image.google_drive_id,
-        &image.size.to_string(),
-        image.mime_type,
-        &image.storage_path,
-        image.storage_provider,
-        &image.created_at.format(&Rfc3339)?,
-        &image.updated_at.format(&Rfc3339)?,
-        &modified,
-        &number(image.width),
-        &number(image.height),
-        image.taken_at.unwrap_or_default(),
-        &number(image.orientation.map(u32::from)),
-        image.md5,
-        image.sha256,
-        image.bucket,
-        image.key,
-        image.path,
-        image.import_id,
-    ];
-    for (at, field) in fields.into_iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        cell(out, field);
+impl Row for ImageView {
+    const FILE: &'static str = "images.csv";
+    const COLUMNS: &'static str = "id,name,google_drive_id,size,mime_type,storage_path,storage_provider,created_at,updated_at,\
+                                   modified_time,width,height,taken_at,orientation,md5,sha256,bucket,key,path,import_id\r\n";
+
+    fn cells(&self) -> anyhow::Result<Vec<String>> {
+        let number = |n: Option<u32>| n.map(|n| n.to_string()).unwrap_or_default();
+        let modified = self.modified_time.map(|at| at.format(&Rfc3339));
+        Ok(vec![
+            self.id.to_string(),
+            self.name.clone(),
+            self.google_drive_id.clone(),
+            self.size.to_string(),
+            self.mime_type.clone(),
+            self.storage_path.clone(),
+            self.storage_provider.clone(),
+            self.created_at.format(&Rfc3339)?,
+            self.updated_at.format(&Rfc3339)?,
+            modified.transpose()?.unwrap_or_default(),
+            number(self.width),
+            number(self.height),
+            self.taken_at.clone().unwrap_or_default(),
+            number(self.orientation.map(u32::from)),
+            self.md5.clone(),
+            self.sha256.clone(),
+            self.bucket.clone(),
+            self.key.clone(),
+            self.path.clone(),
+            self.import_id.clone(),
+        ])
     }
-    out.extend_from_slice(b"\r\n");
-    Ok(())
 }
 
 /// One field (RFC 4180). Spreadsheets run what begins like a formula, and names come from

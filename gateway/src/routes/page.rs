@@ -1,18 +1,16 @@
-//! The page and its files, compiled in; and the documents behind problem types.
+//! The page and its files, compiled in.
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, VARY, X_FRAME_OPTIONS,
+    CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, VARY,
 };
 use http::{Method, StatusCode};
 use rust_embed::{EmbeddedFile, RustEmbed};
-use serde_json::Value;
 
 use crate::app::App;
 use crate::problem::{Code, Problem, Result};
@@ -59,7 +57,6 @@ pub(crate) async fn file(State(app): State<Arc<App>>, request: Request) -> Resul
         head.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
     }
     head.insert(CONTENT_SECURITY_POLICY, app.page_policy.clone());
-    head.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     head.insert(
         PERMISSIONS_POLICY,
         HeaderValue::from_static("camera=(), geolocation=(), microphone=()"),
@@ -126,12 +123,6 @@ fn caching(name: &str) -> &'static str {
     } else {
         "no-cache"
     }
-}
-
-pub(crate) async fn problem(Path(code): Path<String>) -> Result<Json<Value>> {
-    Code::document(&code)
-        .map(Json)
-        .ok_or_else(|| Problem::not_found("problem with this code"))
 }
 
 pub(crate) async fn method_not_allowed() -> Problem {

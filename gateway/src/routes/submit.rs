@@ -8,31 +8,89 @@ use axum::response::{IntoResponse, Response};
 use contracts::{ImportId, ImportRequest, Prefix, Source};
 use http::StatusCode;
 use http::header::{HeaderValue, LOCATION};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::caller::Caller;
 use crate::input::{self, IdempotencyKey};
+use crate::openapi::problems;
 use crate::problem::{Code, Problem, Result};
 
-#[derive(Deserialize)]
-struct Wanted {
+/// A folder to import.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ImportRequest)]
+pub(crate) struct Wanted {
+    /// A Google Drive folder, as the browser's address bar shows it; or its id.
+    #[schema(example = "https://drive.google.com/drive/folders/1AbC-dEf_GhIjKlMnOpQ")]
+    #[schema(min_length = 1)]
     folder_url: String,
+    /// Whether its subfolders are imported too: true unless told.
     #[serde(default)]
     recursive: Option<bool>,
+    /// Prepended to every object's key: names with `/` between them.
     #[serde(default)]
+    #[schema(example = "holidays/2024")]
     destination_prefix: Option<String>,
+    /// Whether files that are stored already are skipped: true unless told.
     #[serde(default)]
     skip_unchanged: Option<bool>,
+    /// Who asks, for people to read.
     #[serde(default)]
+    #[schema(max_length = 200)]
     requested_by: Option<String>,
 }
 
-pub(crate) async fn submit(State(app): State<Arc<App>>, request: Request) -> Result<Response> {
+/// An import that will happen.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ImportAccepted)]
+pub(crate) struct Accepted {
+    /// The import's id.
+    #[schema(example = "01932e4b-7c1e-7c3a-9d50-0b6f3f1f9a10")]
+    job_id: String,
+    /// The same for people.
+    #[schema(example = "Import started. Its status tells how far it is.")]
+    message: String,
+    /// The path of its status.
+    #[schema(example = "/api/import/status/01932e4b-7c1e-7c3a-9d50-0b6f3f1f9a10")]
+    status_url: String,
+}
+
+problems!(
+    SubmitProblems: InvalidRequest,
+    NotAFolderUrl,
+    RequestTimeout,
+    PayloadTooLarge,
+    KeyReused,
+    QueueUnavailable,
+);
+
+/// Import the images of a Google Drive folder
+///
+/// Answered once the request is stored; listing the folder and fetching its images happen later. The
+/// same `Idempotency-Key` with the same body is the same import, however often it is sent.
+#[utoipa::path(
+    post,
+    path = "/api/import/google-drive",
+    tag = "imports",
+    operation_id = "startImport",
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; makes repeating harmless", min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
+    request_body(content = Wanted, description = "Read as JSON whatever its type is"),
+    responses(
+        (status = 202, description = "The import will happen", body = Accepted,
+            headers(("Location" = String, description = "The path of its status"))),
+        SubmitProblems,
+    )
+)]
+pub(crate) async fn submit(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response> {
     let (parts, body) = request.into_parts();
     let key = IdempotencyKey::of(&parts.headers)?;
     let body = input::read(&parts.headers, body, &app.limits).await?;
-    let mut request = parse(&body)?;
+    let mut request = parse(&body, &caller)?;
 
     let import = match key {
         None => ImportId::generate(),
@@ -52,17 +110,17 @@ pub(crate) async fn submit(State(app): State<Arc<App>>, request: Request) -> Res
     };
     request.import_id = Some(import.clone());
     app.broker.submit(&import, request).await?;
-    tracing::info!(import.id = %import, "import accepted");
+    tracing::info!(import.id = %import, key.name = caller.name.as_deref(), "import accepted");
     Ok(accepted(&import))
 }
 
 fn accepted(import: &ImportId) -> Response {
     let status_url = format!("/api/import/status/{import}");
-    let body = Json(json!({
-        "job_id": import.as_str(),
-        "message": "Import started. Its status tells how far it is.",
-        "status_url": status_url,
-    }));
+    let body = Json(Accepted {
+        job_id: import.as_str().to_owned(),
+        message: "Import started. Its status tells how far it is.".to_owned(),
+        status_url: status_url.clone(),
+    });
     let mut response = (StatusCode::ACCEPTED, body).into_response();
     if let Ok(location) = HeaderValue::try_from(status_url) {
         response.headers_mut().insert(LOCATION, location);
@@ -71,7 +129,7 @@ fn accepted(import: &ImportId) -> Response {
 }
 
 /// Any content type is read as JSON: clients of the old system set none or a wrong one.
-fn parse(body: &[u8]) -> Result<ImportRequest> {
+fn parse(body: &[u8], caller: &Caller) -> Result<ImportRequest> {
     let wanted: Wanted = serde_json::from_slice(body).map_err(|error| {
         Problem::new(
             Code::InvalidRequest,
@@ -100,6 +158,6 @@ fn parse(body: &[u8]) -> Result<ImportRequest> {
         recursive: wanted.recursive.unwrap_or(true),
         destination_prefix: prefix,
         skip_unchanged: wanted.skip_unchanged.unwrap_or(true),
-        requested_by: input::requested_by(wanted.requested_by)?,
+        requested_by: input::requested_by(wanted.requested_by, caller)?,
     })
 }

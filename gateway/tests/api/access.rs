@@ -58,6 +58,7 @@ async fn every_api_route_asks_for_the_key() {
         (Method::GET, "/api/images/1/content"),
         (Method::HEAD, "/api/images/1/content"),
         (Method::GET, "/api/stats"),
+        (Method::GET, "/api/session"),
     ] {
         let response = gateway
             .client

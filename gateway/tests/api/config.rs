@@ -66,6 +66,8 @@ fn every_setting_is_read() {
             "http://localhost:3000, https://App.example.org/ ,https://b.example:443",
         ),
         ("API_KEYS", "one, two"),
+        ("API_RATE_LIMIT", "7"),
+        ("TRUSTED_PROXIES", "2"),
     ])
     .unwrap();
     assert_eq!(config.listen.to_string(), "0.0.0.0:8080");
@@ -79,6 +81,7 @@ fn every_setting_is_read() {
     );
     assert_eq!(config.api_keys.len(), 2);
     assert!(!format!("{config:?}").contains("two"), "keys never show");
+    assert_eq!((config.rate_limit, config.trusted_proxies), (7, 2));
 }
 
 #[test]
@@ -122,6 +125,10 @@ fn nonsense_names_its_setting() {
         ("CORS_ORIGINS", "https://app.example.org/path"),
         ("CORS_ORIGINS", "app.example.org"),
         ("ALLOW_ANONYMOUS", "perhaps"),
+        ("API_KEYS", "plain, admin:sha256:00"),
+        ("API_RATE_LIMIT", "-1"),
+        ("API_RATE_LIMIT", "4294967295"),
+        ("TRUSTED_PROXIES", "10.0.0.1"),
     ] {
         let error = read(&[(name, value)]).unwrap_err();
         assert_eq!(error.setting(), name, "{value}");

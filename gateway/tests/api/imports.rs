@@ -118,3 +118,61 @@ async fn failures_are_grouped_by_cause_with_advice() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn imports_are_found_by_part_of_their_folder_or_id() {
+    let mut gateway = start().await;
+    let events = ["alpha-1", "alpha-2", "beta"].map(|name| accepted(&import_id(name)));
+    gateway.fold(events.into()).await;
+    for (query, total) in [
+        ("q=alpha", 2),
+        ("q=HOLI", 3),
+        ("q=dEf_GhI", 3),
+        ("q=holi&status=completed", 0),
+        ("q=%25", 0),
+        ("q=%00", 0),
+    ] {
+        let answer = gateway.json(&format!("/api/imports?{query}")).await;
+        assert_eq!(answer["total"], total, "{query}");
+    }
+    let first = gateway.json("/api/imports?q=alpha&per_page=1").await;
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = gateway
+        .json(&format!("/api/imports?q=alpha&per_page=1&cursor={cursor}"))
+        .await;
+    assert_ne!(first["imports"][0]["id"], second["imports"][0]["id"]);
+    assert_eq!(second["next_cursor"], serde_json::Value::Null);
+    for query in [format!("q={}", "x".repeat(201)), "cursor=alpha-1".into()] {
+        let answer = gateway
+            .get(&format!("/api/imports?{query}"))
+            .send()
+            .await
+            .unwrap();
+        problem(answer, 400, "invalid_parameter").await;
+    }
+}
+
+#[tokio::test]
+async fn an_import_has_a_tag_while_nothing_changes() {
+    let mut gateway = start().await;
+    let one = import_id("one");
+    gateway.fold(vec![accepted(&one)]).await;
+    let first = gateway.get("/api/imports/one").send().await.unwrap();
+    let tag = first.headers()["etag"].to_str().unwrap().to_owned();
+    assert!(tag.starts_with("W/"));
+    let ask = || {
+        gateway
+            .get("/api/imports/one")
+            .header("if-none-match", &tag)
+            .send()
+    };
+    let same = ask().await.unwrap();
+    assert_eq!(same.status(), 304);
+    assert_eq!(same.text().await.unwrap(), "");
+    gateway.fold(vec![imported(&one, 1)]).await;
+    let ask = gateway
+        .get("/api/imports/one")
+        .header("if-none-match", &tag)
+        .send();
+    assert_eq!(ask.await.unwrap().status(), 200);
+}

@@ -2,15 +2,25 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod access;
+mod bulk;
 mod config;
 mod connections;
 mod content;
+mod contract;
 mod control;
 mod errors;
+mod events;
 mod export;
+mod headers;
 mod images;
 mod imports;
+mod items;
+mod keys;
+mod limits;
+mod live;
+mod openapi;
 mod outages;
+mod overview;
 mod page;
 mod seed;
 mod silence;

@@ -157,3 +157,25 @@ pub(crate) fn deleted(import: &ImportId, n: u32) -> Event {
     };
     event(import, 102, body)
 }
+
+pub(crate) fn retrying(import: &ImportId, n: u32, attempt: u32) -> Event {
+    let body = EventBody::ImageRetrying {
+        run: 1,
+        attempt,
+        item_id: file_id(n),
+        name: format!("broken-{n}.jpg"),
+        cause: Cause::NetworkError,
+        message: "connection reset".into(),
+        due: at(1000),
+    };
+    event(import, 3 + n, body)
+}
+
+pub(crate) fn skipped_unchanged(import: &ImportId, n: u32, run: u32) -> Event {
+    let body = EventBody::ImageSkipped {
+        run,
+        file: file(n, &format!("cat-{n}.jpg")),
+        reason: SkipReason::Unchanged,
+    };
+    event(import, 3 + n, body)
+}

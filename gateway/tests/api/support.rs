@@ -67,6 +67,8 @@ pub(crate) async fn start_against(nats: NatsConfig, change: impl FnOnce(&mut Con
         cors_origins: Vec::new(),
         api_keys: Vec::new(),
         allow_anonymous: false,
+        rate_limit: 0,
+        trusted_proxies: 0,
         read_model: ReadModelConfig::sqlite(dir.path().join("read-model.db")),
         store: store_config.clone(),
         delivery: gateway::Delivery::Stream,
@@ -129,12 +131,41 @@ impl Fixture {
         self.model = Some(ReadModel::open_sqlite(&path).await.unwrap());
     }
 
+    /// Take the tables away, as when a disk is gone.
+    pub(crate) fn hide_tables(&mut self) {
+        self.model = None;
+        for companion in ["", "-wal", "-shm"] {
+            let from = self.dir.path().join(format!("read-model.db{companion}"));
+            let to = self.dir.path().join(format!("hidden.db{companion}"));
+            if from.exists() {
+                std::fs::rename(from, to).unwrap();
+            }
+        }
+    }
+
+    /// The reverse of [`Self::hide_tables`].
+    pub(crate) async fn bring_tables_back(&mut self) {
+        for companion in ["-wal", "-shm", ""] {
+            let from = self.dir.path().join(format!("hidden.db{companion}"));
+            let to = self.dir.path().join(format!("read-model.db{companion}"));
+            if from.exists() {
+                std::fs::rename(from, to).unwrap();
+            }
+        }
+        self.make_tables().await;
+    }
+
     pub(crate) async fn fold(&mut self, events: Vec<Event>) {
         let first = self.folded + 1;
         let last = self.folded + events.len() as u64;
         let model = self.model.as_ref().unwrap();
         model
-            .fold("test", self.folded, (first..).zip(events).collect(), last)
+            .fold(
+                read_model::CHECKPOINT,
+                self.folded,
+                (first..).zip(events).collect(),
+                last,
+            )
             .await
             .unwrap();
         self.folded = last;
@@ -189,7 +220,8 @@ pub(crate) async fn problem(response: Response, status: u16, code: &str) -> Valu
         .unwrap()
         .to_owned();
     let retry = response.headers().contains_key("retry-after");
-    assert_eq!(retry, status == 503, "Retry-After belongs to 503");
+    let later = matches!(status, 429 | 503);
+    assert_eq!(retry, later, "Retry-After belongs to 429 and 503");
     let body: Value = response.json().await.unwrap();
     assert_eq!(body["code"], code, "{body}");
     assert_eq!(body["type"], format!("/problems/{code}"));

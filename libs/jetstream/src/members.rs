@@ -47,6 +47,19 @@ impl Members {
             .collect()
     }
 
+    /// Every live process with its name, by role and name.
+    #[must_use]
+    pub fn all(&self) -> Vec<(String, Presence)> {
+        let live = self.live();
+        let mut all: Vec<_> = live
+            .iter()
+            .map(|(name, (presence, _))| (name.clone(), presence.clone()))
+            .collect();
+        drop(live);
+        all.sort_by(|a, b| (&a.1.role, &a.0).cmp(&(&b.1.role, &b.0)));
+        all
+    }
+
     pub(crate) fn take(&self, change: Entry) {
         match change.operation {
             Operation::Put => {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream::kv;
-use contracts::kv::Presence;
+use contracts::kv::{Presence, QuotaUse};
 use contracts::streams;
 use futures::StreamExt as _;
 use runtime::backoff::Reconnect;
@@ -104,7 +104,9 @@ pub async fn run(
     // Nothing is spent before it is known who else is there.
     quota.set_share(0.0);
     let members = Members::default();
-    let following = again(nats, || follow(nats, entry, &members, activity, health));
+    let following = again(nats, || {
+        follow(nats, entry, &members, quota, activity, health)
+    });
     let sharing = async {
         let mut share = Share::default();
         let mut look = tokio::time::interval(LOOK);
@@ -130,7 +132,7 @@ pub async fn tell(nats: &Nats, entry: (&str, &str), health: &Health, stop: &Canc
     let idle = Activity::default();
     let telling = again(nats, || async {
         let bucket = nats.context.get_key_value(streams::FLEET).await?;
-        renew(&bucket, entry, &idle, health).await
+        renew(&bucket, entry, None, &idle, health).await
     });
     tokio::select! {
         () = stop.cancelled() => {}
@@ -172,6 +174,7 @@ async fn follow(
     nats: &Nats,
     entry: (&str, &str),
     members: &Members,
+    quota: &Quota,
     activity: &Activity,
     health: &Health,
 ) -> Result<(), async_nats::Error> {
@@ -184,15 +187,25 @@ async fn follow(
         Ok(())
     };
     tokio::select! {
-        ended = renew(&bucket, entry, activity, health) => ended,
+        ended = renew(&bucket, entry, Some(quota), activity, health) => ended,
         ended = listening => ended,
     }
+}
+
+fn spending(quota: &Quota) -> Option<QuotaUse> {
+    let units_per_minute = quota.limit()?;
+    let used = quota.spent_lately();
+    Some(QuotaUse {
+        units_per_minute,
+        used,
+    })
 }
 
 /// Put the entry, again and again, until that fails.
 async fn renew(
     bucket: &kv::Store,
     (role, instance): (&str, &str),
+    quota: Option<&Quota>,
     activity: &Activity,
     health: &Health,
 ) -> Result<(), async_nats::Error> {
@@ -207,6 +220,7 @@ async fn renew(
             role: role.to_owned(),
             busy: activity.is_busy(),
             waiting: health.missing(),
+            quota: quota.and_then(spending),
         };
         let mine = serde_json::to_vec(&mine)?;
         bucket.put(instance, mine.into()).await?;

@@ -115,3 +115,36 @@ async fn what_is_waited_for_is_told_and_taken_back() {
     telling.await.unwrap();
     told(None).await;
 }
+
+#[tokio::test]
+async fn what_each_spends_of_the_quota_is_told() {
+    let (_server, nats) = NatsServer::start_with_topology().await.unwrap();
+    let worker = Member::join(&nats, "worker", "w");
+    worker.has(1.0).await;
+    worker.quota.acquire(200).await;
+    worker.quota.acquire(5).await;
+    let stop = CancellationToken::new();
+    tokio::spawn({
+        let (nats, stop) = (nats.clone(), stop.clone());
+        let health = Health::new("projector");
+        async move { presence::tell(&nats, ("projector", "p"), &health, &stop).await }
+    });
+    let members = Members::default();
+    tokio::spawn({
+        let members = members.clone();
+        async move { members.follow(&nats).await }
+    });
+    until("both are heard of", DEADLINE, || async {
+        let all = members.all();
+        let [(p, projector), (w, worker)] = all.as_slice() else {
+            return None;
+        };
+        assert_eq!((p.as_str(), w.as_str()), ("p", "w"), "by role");
+        assert_eq!(projector.quota, None);
+        let quota = worker.quota?;
+        assert_eq!(quota.units_per_minute, 60_000);
+        (quota.used == 205).then_some(())
+    })
+    .await;
+    stop.cancel();
+}

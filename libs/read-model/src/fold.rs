@@ -35,13 +35,13 @@ impl State {
         let id = &event.import_id;
         match &event.body {
             // These two say nothing about an import, so they do not bring one into being.
-            EventBody::TaskUnreadable { .. } => self.touch(id, at),
+            EventBody::TaskUnreadable { .. } => self.touch(sequence, id, at),
             EventBody::ImageDeleted { file_id, key } => {
-                self.touch(id, at);
+                self.touch(sequence, id, at);
                 self.delete_image(file_id, key);
             }
             body => {
-                self.apply_to_import(id, body, at);
+                self.apply_to_import(sequence, id, body, at);
                 if let EventBody::ImageImported { file, object, .. } = body {
                     self.store_image(sequence, id, file, object, at);
                 }
@@ -100,16 +100,22 @@ impl State {
         }
     }
 
-    fn touch(&mut self, id: &ImportId, at: OffsetDateTime) {
+    fn touch(&mut self, sequence: u64, id: &ImportId, at: OffsetDateTime) {
         if let Some(import) = self.imports.change(id) {
-            import.touch(at);
+            import.touch(sequence, at);
         }
     }
 
-    fn apply_to_import(&mut self, id: &ImportId, body: &EventBody, at: OffsetDateTime) {
+    fn apply_to_import(
+        &mut self,
+        sequence: u64,
+        id: &ImportId,
+        body: &EventBody,
+        at: OffsetDateTime,
+    ) {
         let Self { imports, items, .. } = self;
         let import = imports.change_or_insert(id, || ImportRow::first_heard_of(id.clone(), at));
-        import.touch(at);
+        import.touch(sequence, at);
         match body {
             EventBody::ImportAccepted {
                 request,

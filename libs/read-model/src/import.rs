@@ -110,6 +110,8 @@ pub struct ImportRow {
     pub finished_at: Option<OffsetDateTime>,
     /// The latest event.
     pub last_event_at: OffsetDateTime,
+    /// The sequence of the last event that was folded into it.
+    pub revision: u64,
 }
 
 impl ImportRow {
@@ -138,6 +140,7 @@ impl ImportRow {
             started_at: None,
             finished_at: None,
             last_event_at: at,
+            revision: 0,
         }
     }
 
@@ -149,7 +152,8 @@ impl ImportRow {
             .saturating_add(self.failed)
     }
 
-    pub(crate) fn touch(&mut self, at: OffsetDateTime) {
+    pub(crate) fn touch(&mut self, sequence: u64, at: OffsetDateTime) {
+        self.revision = self.revision.max(sequence);
         self.created_at = self.created_at.min(at);
         self.last_event_at = self.last_event_at.max(at);
     }

@@ -9,13 +9,17 @@
 //!    *imported*, the entry stays failed and the image has its row all the same: it is there.
 //! 5. A re-drive queues a failed entry, and nothing else: a worker may have been faster than it.
 //! 6. Of two retries the one with more attempts is the later one.
+//!
+//! Whatever changes an entry adds the state it leaves to its history; what changes nothing adds nothing.
 
 use contracts::{Cause, EventBody, FileId, ImportImage, SkipReason, event::SkippedEntry};
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use crate::history::Step;
+
 /// Where an entry stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ItemState {
     /// Listed; no worker has reported on it.
@@ -82,6 +86,14 @@ impl Reason {
             Self::Skip(reason) => reason.code(),
         }
     }
+
+    /// The reverse of [`Self::code`], for an entry in `state`.
+    pub(crate) fn from_code(state: ItemState, code: &str) -> Self {
+        match state {
+            ItemState::Skipped => Self::Skip(SkipReason::from_code(code)),
+            _ => Self::Cause(Cause::from_code(code)),
+        }
+    }
 }
 
 /// One entry of one import.
@@ -109,6 +121,8 @@ pub struct Item {
     pub task: Option<Box<ImportImage>>,
     /// When it came to this state, by the publisher's clock.
     pub updated_at: OffsetDateTime,
+    /// The states before this one, the oldest first; see [`Item::timeline`].
+    pub history: Vec<Step>,
 }
 
 impl Item {
@@ -126,6 +140,7 @@ impl Item {
             message: None,
             task: None,
             updated_at: at,
+            history: Vec::new(),
         }
     }
 
@@ -223,6 +238,7 @@ pub fn fold_item(current: Option<&Item>, report: Item) -> Option<Item> {
         file_id: report.file_id.or_else(|| current.file_id.clone()),
         name: report.name.or_else(|| current.name.clone()),
         size: report.size.or(current.size),
+        history: current.passed(),
         ..report
     })
 }
@@ -236,6 +252,7 @@ pub fn redrive_item(current: Option<&Item>, run: u32, at: OffsetDateTime) -> Opt
         name: failed.name.clone(),
         size: failed.size,
         run,
+        history: failed.passed(),
         ..Item::queued(failed.item_id.clone(), at)
     })
 }

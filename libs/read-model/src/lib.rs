@@ -7,6 +7,7 @@ mod ado;
 mod compare;
 mod error;
 pub mod fold;
+mod history;
 mod image;
 mod import;
 mod item;
@@ -24,14 +25,17 @@ use std::path::Path;
 
 use contracts::{Cause, Event, FileId, ImportId};
 
+use query::EXPORT_BATCH;
+
 pub use compare::{Comparison, Difference, DifferenceKind};
 pub use error::{ReadModelError, Refusal};
+pub use history::{MAX_STEPS, Step};
 pub use image::{Image, ImageRow};
 pub use import::{ImportRow, ImportStatus};
 pub use item::{Item, ItemState, Reason, fold_item, redrive_item};
 pub use query::{
-    FailedItem, FailureGroup, FailureSample, Folded, ImagesQuery, ImportsQuery, MAX_PER_PAGE,
-    MAX_SEARCH_CHARS, Paged, ProviderStatistics,
+    FailedItem, FailureGroup, FailureSample, Folded, FoundItem, ImagesQuery, ImportsQuery,
+    MAX_PER_PAGE, MAX_SEARCH_CHARS, Paged, ProviderStatistics,
 };
 pub use rebuild::{Held, Look, Rebuild};
 pub use removal::Removal;
@@ -164,6 +168,28 @@ impl ReadModel {
         }
     }
 
+    /// Imports into which an event after `revision` was folded, in the order of their revisions.
+    ///
+    /// # Errors
+    /// As every query.
+    pub async fn changed_imports(&self, revision: u64, limit: u32) -> Result<Vec<ImportRow>> {
+        match self {
+            Self::Sqlite(store) => store.changed_imports(revision, limit).await,
+            Self::SqlServer(store) => store.changed_imports(revision, limit).await,
+        }
+    }
+
+    /// How many imports have each status; a status that none has is left out.
+    ///
+    /// # Errors
+    /// As every query.
+    pub async fn count_imports(&self) -> Result<Vec<(ImportStatus, u64)>> {
+        match self {
+            Self::Sqlite(store) => store.count_imports().await,
+            Self::SqlServer(store) => store.count_imports().await,
+        }
+    }
+
     /// The images that an import stored last, the latest first.
     ///
     /// # Errors
@@ -183,6 +209,40 @@ impl ReadModel {
         match self {
             Self::Sqlite(store) => store.images(query).await,
             Self::SqlServer(store) => store.images(query).await,
+        }
+    }
+
+    /// The page that [`Self::images`] gives, without counting all that match.
+    ///
+    /// # Errors
+    /// As every query.
+    pub async fn page_of_images(&self, query: ImagesQuery) -> Result<Vec<ImageRow>> {
+        match self {
+            Self::Sqlite(store) => store.page_of_images(query).await,
+            Self::SqlServer(store) => store.page_of_images(query).await,
+        }
+    }
+
+    /// How many images match, whatever the page. Without a filter, or with the provider alone, the
+    /// statistics know it; else the matching rows are counted, and with `q` every name is read.
+    ///
+    /// # Errors
+    /// As every query.
+    pub async fn count_images(&self, query: ImagesQuery) -> Result<u64> {
+        match self {
+            Self::Sqlite(store) => store.count_images(query).await,
+            Self::SqlServer(store) => store.count_images(query).await,
+        }
+    }
+
+    /// Those images of `ids` that there are, in no order.
+    ///
+    /// # Errors
+    /// As every query.
+    pub async fn images_with(&self, ids: &[i64]) -> Result<Vec<ImageRow>> {
+        match self {
+            Self::Sqlite(store) => store.images_with(ids).await,
+            Self::SqlServer(store) => store.images_with(ids).await,
         }
     }
 
@@ -269,6 +329,46 @@ impl ReadModel {
         }
     }
 
+    /// Every failed entry of an import, in the order of their ids, a bounded number at a time.
+    #[must_use]
+    pub fn all_failed_items(&self, import: &ImportId, cause: Option<Cause>) -> AllFailedItems {
+        AllFailedItems {
+            model: self.clone(),
+            import: import.clone(),
+            cause,
+            after: None,
+            ready: Vec::new().into_iter(),
+        }
+    }
+
+    /// One entry of an import.
+    ///
+    /// # Errors
+    /// As every query.
+    pub async fn item(&self, import: &ImportId, item: &FileId) -> Result<Option<FoundItem>> {
+        match self {
+            Self::Sqlite(store) => store.item(import, item).await,
+            Self::SqlServer(store) => store.item(import, item).await,
+        }
+    }
+
+    /// Entries of an import in `state`, in the order of their ids, from the one after `after` on.
+    ///
+    /// # Errors
+    /// As every query.
+    pub async fn items_in(
+        &self,
+        import: &ImportId,
+        state: ItemState,
+        after: Option<&FileId>,
+        limit: u32,
+    ) -> Result<Vec<Item>> {
+        match self {
+            Self::Sqlite(store) => store.items_in(import, state, after, limit).await,
+            Self::SqlServer(store) => store.items_in(import, state, after, limit).await,
+        }
+    }
+
     /// Entries of an import, in the order of their ids, from the one after `after` on.
     ///
     /// # Errors
@@ -326,5 +426,36 @@ impl AllImages {
             self.older_than = row.id;
         }
         Ok(row)
+    }
+}
+
+/// Every failed entry, one after the other; see [`ReadModel::all_failed_items`].
+#[derive(Debug)]
+pub struct AllFailedItems {
+    model: ReadModel,
+    import: ImportId,
+    cause: Option<Cause>,
+    after: Option<FileId>,
+    ready: std::vec::IntoIter<FailedItem>,
+}
+
+impl AllFailedItems {
+    /// The next entry; `None` after the last. After an error the same entry is asked for again.
+    ///
+    /// # Errors
+    /// As every query.
+    pub async fn next(&mut self) -> Result<Option<FailedItem>> {
+        if self.ready.as_slice().is_empty() {
+            let batch = self
+                .model
+                .failed_items(&self.import, self.cause, self.after.as_ref(), EXPORT_BATCH)
+                .await?;
+            self.ready = batch.into_iter();
+        }
+        let next = self.ready.next();
+        if let Some(item) = &next {
+            self.after = Some(item.item_id.clone());
+        }
+        Ok(next)
     }
 }

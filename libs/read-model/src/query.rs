@@ -4,6 +4,7 @@ use contracts::{Cause, FileId, ImportId, ImportImage};
 use time::OffsetDateTime;
 
 use crate::import::ImportStatus;
+use crate::item::Item;
 
 /// Rows that one page holds at most.
 pub const MAX_PER_PAGE: u32 = 1000;
@@ -27,6 +28,8 @@ pub struct ImagesQuery {
     pub q: Option<String>,
     /// Only those that this import stored last.
     pub import: Option<ImportId>,
+    /// Only those of this type, `image/jpeg` for example.
+    pub mime_type: Option<String>,
     /// Only those older than the row with this id. Costs the same on every page, unlike `page`.
     pub after: Option<i64>,
 }
@@ -39,6 +42,7 @@ impl Default for ImagesQuery {
             provider: None,
             q: None,
             import: None,
+            mime_type: None,
             after: None,
         }
     }
@@ -53,6 +57,9 @@ pub struct ImportsQuery {
     pub per_page: u32,
     /// Only those with this status.
     pub status: Option<ImportStatus>,
+    /// Only those whose folder (its address or its name) or id contains this, whatever the case. Reads
+    /// every import.
+    pub q: Option<String>,
     /// Only those older than this import; none, if it is unknown.
     pub after: Option<ImportId>,
 }
@@ -63,6 +70,7 @@ impl Default for ImportsQuery {
             page: 1,
             per_page: 20,
             status: None,
+            q: None,
             after: None,
         }
     }
@@ -141,6 +149,17 @@ pub struct FailedItem {
     pub attempts: u32,
     /// The task as it was last delivered.
     pub task: ImportImage,
+    /// When it was given up.
+    pub failed_at: OffsetDateTime,
+}
+
+/// One entry with what became of its file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundItem {
+    /// The entry.
+    pub item: Item,
+    /// The row of its file's image, whichever import stored it.
+    pub image_id: Option<i64>,
 }
 
 /// What one fold did.

@@ -17,7 +17,7 @@ use contracts::{Cause, Event, EventBody};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use read_model::fold::State;
-use read_model::{ImportRow, ImportStatus, ItemState};
+use read_model::{ImportRow, ImportStatus, Item, ItemState};
 
 /// What workers report on one entry.
 #[derive(Debug, Clone)]
@@ -125,22 +125,31 @@ fn folded<'e>(events: impl IntoIterator<Item = &'e Event>) -> State {
     state
 }
 
-/// What must not depend on repetition and order. When the import finished depends on which of its
-/// last events came last.
+/// What must not depend on repetition and order. When the import finished, and at which revision it is,
+/// depends on which of its last events came last.
 fn essence(state: &State) -> ImportRow {
     let import = state.import(&import_id("one")).unwrap().clone();
     ImportRow {
         finished_at: None,
+        revision: 0,
         ..import
     }
 }
 
-fn states(state: &State) -> Vec<(String, ItemState, u32)> {
+/// Each entry with its steps: state, run and attempt.
+fn states(state: &State) -> Vec<(String, Vec<(ItemState, u32, u32)>)> {
+    let steps = |item: &Item| {
+        let steps = item.timeline();
+        let steps = steps
+            .iter()
+            .map(|step| (step.state, step.run, step.attempt));
+        steps.collect()
+    };
     let mut all: Vec<_> = state
         .items()
-        .map(|(_, item)| (item.item_id.to_string(), item.state, item.run))
+        .map(|(_, item)| (item.item_id.to_string(), steps(item)))
         .collect();
-    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all.sort();
     all
 }
 

@@ -81,6 +81,54 @@ async fn tables_of_a_newer_release_are_left_alone() {
     assert!(newer(&read) && !read.is_outage(), "{read}");
 }
 
+/// The first release's tables, with an import and an entry in them.
+fn first_tables(path: &std::path::Path) {
+    let first = include_str!("../migrations/sqlite/V1__read_model.sql");
+    let migration = refinery::Migration::unapplied("V1__read_model", first).unwrap();
+    let sql = Connection::open(path).unwrap();
+    sql.execute_batch(first).unwrap();
+    sql.execute_batch(&format!(
+        "CREATE TABLE refinery_schema_history (version INT4 PRIMARY KEY, name VARCHAR(255),
+           applied_on VARCHAR(255), checksum VARCHAR(255));
+         INSERT INTO refinery_schema_history VALUES
+           (1, 'read_model', '2026-01-01T00:00:00Z', '{}');
+         INSERT INTO imports VALUES ('old', 'processing', 'F', 'Holiday', '', NULL, 1, 1, 1, 0, 0, 0,
+           0, 0, 0, 1, NULL, NULL, 1, 1, NULL, 1);
+         INSERT INTO import_items VALUES ('old', 'a', NULL, 'retrying', 1, 1, 'a.jpg', NULL,
+           'network_error', 'reset', NULL, 1);",
+        migration.checksum()
+    ))
+    .unwrap();
+}
+
+#[tokio::test]
+async fn tables_of_the_first_release_are_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file_in(&folder);
+    first_tables(&path);
+    let reader = ReadModel::open_sqlite_read_only(&path);
+    let early = reader.import(&import_id("old")).await;
+    assert!(matches!(early, Err(ReadModelError::NotReady)), "{early:?}");
+
+    let model = ReadModel::open_sqlite(&path).await.unwrap();
+    let old = import_id("old");
+    let import = reader.import(&old).await.unwrap().unwrap();
+    assert_eq!(
+        (import.folder_name.as_deref(), import.revision),
+        (Some("Holiday"), 0)
+    );
+    let items = model.items(&old, None, 9).await.unwrap();
+    assert_eq!(items[0].history, []);
+    fold(&model, &old, vec![imported("a", 1)]).await;
+    let item = model
+        .item(&old, &common::file_id("a"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(item.item.timeline().len(), 2);
+    assert_eq!(reader.changed_imports(0, 9).await.unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn a_file_of_another_kind_is_corrupt_and_kept() {
     let folder = tempfile::tempdir().unwrap();

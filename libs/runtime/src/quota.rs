@@ -118,6 +118,18 @@ impl Quota {
         self.inner.units_per_minute.is_some()
     }
 
+    /// Units per minute of the whole fleet; `None` is unlimited.
+    #[must_use]
+    pub fn limit(&self) -> Option<u32> {
+        self.inner.units_per_minute
+    }
+
+    /// Units spent in the last minute; 0 without a limit, because then nobody keeps count.
+    #[must_use]
+    pub fn spent_lately(&self) -> u64 {
+        self.pace().ledger.spent(Instant::now())
+    }
+
     /// Units spent so far.
     #[must_use]
     pub fn spent(&self) -> u64 {

@@ -135,6 +135,7 @@ impl Fleet {
                         role: "worker".into(),
                         busy: is_busy(),
                         waiting: BTreeMap::new(),
+                        quota: None,
                     };
                     bus.tell(&name, Some(mine));
                     tokio::time::sleep(PRESENCE_TTL / 4).await;
@@ -308,6 +309,7 @@ async fn who_cannot_renew_its_entry_stops_spending() {
         role: "worker".into(),
         busy: true,
         waiting: BTreeMap::new(),
+        quota: None,
     };
     let mut share = Share::default();
     assert!(share.of("me", &members) == 0.0, "not announced yet");
@@ -326,6 +328,7 @@ async fn a_projector_has_no_part_in_the_quota() {
         role: role.to_owned(),
         busy,
         waiting: BTreeMap::new(),
+        quota: None,
     };
     let members = Members::default();
     members.put("projector-1".into(), presence("projector", true));

@@ -7,42 +7,45 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use time::OffsetDateTime;
 
 use super::Sqlite;
-use super::rows::{Cells, IMPORT, import, import_columns, item, item_columns};
+use super::images::part;
+use super::rows::{Cells, IMPORT, ITEM, import, import_columns, item, item_columns, number};
 use crate::item::Item;
 use crate::query::SAMPLES;
 use crate::{
-    FailedItem, FailureGroup, FailureSample, ImportRow, ImportStatus, ImportsQuery, MAX_PER_PAGE,
-    Paged, Result,
+    FailedItem, FailureGroup, FailureSample, FoundItem, ImportRow, ImportStatus, ImportsQuery,
+    ItemState, MAX_PER_PAGE, Paged, Result,
 };
 
 pub(super) const CHECKPOINT: &str = "SELECT seq FROM checkpoints WHERE name = ?1";
 pub(super) const CREATED_AT: &str = "SELECT created_at FROM imports WHERE id = ?1";
-pub(super) const PAGE: &str = concat!(
+pub(super) const CHANGED: &str = concat!(
     "SELECT ",
     import_columns!(),
-    " FROM imports WHERE (created_at, id) < (?1, ?2)
-     ORDER BY created_at DESC, id DESC LIMIT ?3 OFFSET ?4"
+    " FROM imports WHERE revision > ?1 ORDER BY revision LIMIT ?2"
 );
-pub(super) const PAGE_BY_STATUS: &str = concat!(
-    "SELECT ",
-    import_columns!(),
-    " FROM imports WHERE status = ?5 AND (created_at, id) < (?1, ?2)
-     ORDER BY created_at DESC, id DESC LIMIT ?3 OFFSET ?4"
-);
-pub(super) const TOTAL: &str = "SELECT count(*) FROM imports";
-pub(super) const TOTAL_BY_STATUS: &str = "SELECT count(*) FROM imports WHERE status = ?1";
+/// In the index by status alone.
+pub(super) const COUNTS: &str = "SELECT status, count(*) FROM imports GROUP BY status";
 pub(super) const ITEMS: &str = concat!(
     "SELECT ",
     item_columns!(),
     " FROM import_items WHERE import_id = ?1 AND item_id > ?2 ORDER BY item_id LIMIT ?3"
 );
+pub(super) const ITEMS_IN: &str = concat!(
+    "SELECT ",
+    item_columns!(),
+    " FROM import_items INDEXED BY items_by_state
+     WHERE import_id = ?1 AND state = ?4 AND item_id > ?2 ORDER BY item_id LIMIT ?3"
+);
+pub(super) const IMAGE_OF: &str = "SELECT id FROM images WHERE google_drive_id = ?1";
 // Without INDEXED BY the primary key looks as good to SQLite, and would read every entry.
 pub(super) const FAILED: &str =
-    "SELECT item_id, coalesce(name, ''), cause, coalesce(message, ''), attempt, task
+    "SELECT item_id, coalesce(name, ''), cause, coalesce(message, ''), attempt, task,
+       updated_at
      FROM import_items INDEXED BY items_failed
      WHERE state = 'failed' AND import_id = ?1 AND item_id > ?2 ORDER BY item_id LIMIT ?3";
 pub(super) const FAILED_BY_CAUSE: &str =
-    "SELECT item_id, coalesce(name, ''), cause, coalesce(message, ''), attempt, task
+    "SELECT item_id, coalesce(name, ''), cause, coalesce(message, ''), attempt, task,
+       updated_at
      FROM import_items INDEXED BY items_failed_by_cause
      WHERE state = 'failed' AND import_id = ?1 AND cause = ?4 AND item_id > ?2
      ORDER BY item_id LIMIT ?3";
@@ -78,6 +81,71 @@ impl Sqlite {
         self.readers
             .read(move |sql| page_of_imports(sql, &query))
             .await
+    }
+
+    pub(crate) async fn changed_imports(
+        &self,
+        revision: u64,
+        limit: u32,
+    ) -> Result<Vec<ImportRow>> {
+        let read = move |sql: &Connection| {
+            let mut changed = sql.prepare_cached(CHANGED)?;
+            let limit = limit.min(MAX_PER_PAGE);
+            let rows = changed.query_map(params![number(revision), limit], import)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        };
+        self.readers.read(read).await
+    }
+
+    pub(crate) async fn count_imports(&self) -> Result<Vec<(ImportStatus, u64)>> {
+        let read = move |sql: &Connection| {
+            let mut counts = sql.prepare_cached(COUNTS)?;
+            let rows = counts.query_map([], |row| {
+                let mut cells = Cells::of(row);
+                Ok((cells.code(ImportStatus::from_code)?, cells.number()?))
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        };
+        self.readers.read(read).await
+    }
+
+    pub(crate) async fn item(
+        &self,
+        import: &ImportId,
+        entry: &FileId,
+    ) -> Result<Option<FoundItem>> {
+        let (import, entry) = (import.clone(), entry.clone());
+        let read = move |sql: &Connection| {
+            let key = [import.as_str(), entry.as_str()];
+            let found = sql.prepare_cached(ITEM)?.query_row(key, item).optional()?;
+            let Some(item) = found else { return Ok(None) };
+            let file = item.file_id.as_ref().unwrap_or(&item.item_id);
+            let image_id = sql
+                .prepare_cached(IMAGE_OF)?
+                .query_row([file.as_str()], |row| row.get(0))
+                .optional()?;
+            Ok(Some(FoundItem { item, image_id }))
+        };
+        self.readers.read(read).await
+    }
+
+    pub(crate) async fn items_in(
+        &self,
+        import: &ImportId,
+        state: ItemState,
+        after: Option<&FileId>,
+        limit: u32,
+    ) -> Result<Vec<Item>> {
+        let (import, after) = (import.clone(), after.cloned());
+        let read = move |sql: &Connection| {
+            let mut items = sql.prepare_cached(ITEMS_IN)?;
+            let after = after.as_ref().map_or("", FileId::as_str);
+            let limit = limit.min(MAX_PER_PAGE);
+            let rows =
+                items.query_map(params![import.as_str(), after, limit, state.code()], item)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        };
+        self.readers.read(read).await
     }
 
     pub(crate) async fn items(
@@ -123,14 +191,11 @@ fn page_of_imports(sql: &Connection, query: &ImportsQuery) -> Result<Paged<Impor
     let per_page = query.per_page.clamp(1, MAX_PER_PAGE);
     let limit = per_page + 1;
     let status = query.status.map(ImportStatus::code);
-    let total = match status {
-        Some(status) => sql
-            .prepare_cached(TOTAL_BY_STATUS)?
-            .query_row([status], |row| Cells::of(row).number())?,
-        None => sql
-            .prepare_cached(TOTAL)?
-            .query_row([], |row| Cells::of(row).number())?,
-    };
+    let part = query.q.as_deref().map(part);
+    let filters = Filters::of(query);
+    let total = sql
+        .prepare_cached(&filters.total_sql())?
+        .query_row(params![status, part], |row| Cells::of(row).number())?;
     let (created_at, id, offset) = match &query.after {
         None => (
             i64::MAX,
@@ -142,26 +207,14 @@ fn page_of_imports(sql: &Connection, query: &ImportsQuery) -> Result<Paged<Impor
             let found = created_at
                 .query_row([id.as_str()], |row| row.get(0))
                 .optional()?;
-            let Some(found) = found else {
-                return Ok(Paged {
-                    items: Vec::new(),
-                    total,
-                    has_more: false,
-                });
-            };
-            (found, id.as_str(), 0)
+            // Nothing is older than an import that is unknown, but there may be others.
+            (found.unwrap_or(i64::MIN), id.as_str(), 0)
         }
     };
-    let mut items: Vec<ImportRow> = match status {
-        Some(status) => sql
-            .prepare_cached(PAGE_BY_STATUS)?
-            .query_map(params![created_at, id, limit, offset, status], import)?
-            .collect::<Result<_, _>>()?,
-        None => sql
-            .prepare_cached(PAGE)?
-            .query_map(params![created_at, id, limit, offset], import)?
-            .collect::<Result<_, _>>()?,
-    };
+    let mut items: Vec<ImportRow> = sql
+        .prepare_cached(&filters.page_sql())?
+        .query_map(params![status, part, created_at, id, limit, offset], import)?
+        .collect::<Result<_, _>>()?;
     let has_more = items.len() > per_page as usize;
     items.truncate(per_page as usize);
     Ok(Paged {
@@ -169,6 +222,54 @@ fn page_of_imports(sql: &Connection, query: &ImportsQuery) -> Result<Paged<Impor
         total,
         has_more,
     })
+}
+
+/// Which filters a query on imports has; values are always parameters: ?1 status, ?2 part of
+/// the folder or the id.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Filters {
+    pub(super) status: bool,
+    pub(super) search: bool,
+}
+
+impl Filters {
+    fn of(query: &ImportsQuery) -> Self {
+        Self {
+            status: query.status.is_some(),
+            search: query.q.is_some(),
+        }
+    }
+
+    /// ?3 and ?4 are when the import was created, and its id, that the page is older than; ?5 the limit,
+    /// ?6 the offset.
+    pub(super) fn page_sql(self) -> String {
+        let columns = import_columns!();
+        let conditions = self.conditions();
+        format!(
+            "SELECT {columns} FROM imports WHERE {conditions} AND (created_at, id) < (?3, ?4)
+             ORDER BY created_at DESC, id DESC LIMIT ?5 OFFSET ?6"
+        )
+    }
+
+    pub(super) fn total_sql(self) -> String {
+        format!("SELECT count(*) FROM imports WHERE {}", self.conditions())
+    }
+
+    /// Absent filters keep their parameter, so that every query has the same ones.
+    fn conditions(self) -> String {
+        let status = if self.status {
+            "status = ?1"
+        } else {
+            "?1 IS NULL"
+        };
+        let search = if self.search {
+            "(instr(lower_case(coalesce(folder_name, '')), ?2) > 0
+               OR instr(lower_case(coalesce(folder, '')), ?2) > 0 OR instr(id, ?2) > 0)"
+        } else {
+            "?2 IS NULL"
+        };
+        format!("{status} AND {search}")
+    }
 }
 
 fn failed_items(
@@ -201,6 +302,7 @@ fn failed_item(row: &Row<'_>) -> rusqlite::Result<FailedItem> {
         message: cells.plain()?,
         attempts: cells.plain()?,
         task: cells.json()?,
+        failed_at: cells.time()?,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use contracts::{Cause, SkipReason};
+use contracts::Cause;
 use rusqlite::types::{FromSql, Type};
 use rusqlite::{Error, Row};
 use serde::Serialize;
@@ -22,12 +22,13 @@ macro_rules! import_columns {
     () => {
         "id, status, folder, folder_name, prefix, requested_by, recursive, skip_unchanged, total, \
          imported, skipped, failed, retrying, bytes, listing_completed, pages, cause, message, \
-         created_at, started_at, finished_at, last_event_at"
+         created_at, started_at, finished_at, last_event_at, revision"
     };
 }
 macro_rules! item_columns {
     () => {
-        "item_id, file_id, state, run, attempt, name, size, cause, message, task, updated_at"
+        "item_id, file_id, state, run, attempt, name, size, cause, message, task, updated_at, \
+         history"
     };
 }
 macro_rules! image_columns {
@@ -83,6 +84,7 @@ pub(super) fn import(row: &Row<'_>) -> Read<ImportRow> {
         started_at: cells.optional_time()?,
         finished_at: cells.optional_time()?,
         last_event_at: cells.time()?,
+        revision: cells.number()?,
     })
 }
 
@@ -91,10 +93,6 @@ pub(super) fn item(row: &Row<'_>) -> Read<Item> {
     let item_id = cells.parsed()?;
     let file_id = cells.optional_parsed()?;
     let state = cells.code(ItemState::from_code)?;
-    let reason = |code: String| match state {
-        ItemState::Skipped => Reason::Skip(SkipReason::from_code(&code)),
-        _ => Reason::Cause(Cause::from_code(&code)),
-    };
     Ok(Item {
         item_id,
         file_id,
@@ -103,10 +101,13 @@ pub(super) fn item(row: &Row<'_>) -> Read<Item> {
         attempt: cells.plain()?,
         name: cells.plain()?,
         size: cells.optional_number()?,
-        reason: cells.plain::<Option<String>>()?.map(reason),
+        reason: cells
+            .plain::<Option<String>>()?
+            .map(|code| Reason::from_code(state, &code)),
         message: cells.plain()?,
         task: cells.optional_json()?,
         updated_at: cells.time()?,
+        history: cells.optional_json()?.unwrap_or_default(),
     })
 }
 
@@ -225,7 +226,7 @@ impl<'r> Cells<'r> {
         .transpose()
     }
 
-    fn code<T>(&mut self, from_code: impl Fn(&str) -> Option<T>) -> Read<T> {
+    pub(super) fn code<T>(&mut self, from_code: impl Fn(&str) -> Option<T>) -> Read<T> {
         let code: String = self.plain()?;
         from_code(&code).ok_or_else(|| self.unreadable(Type::Text, UnknownCode(code)))
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::BUSY_TIMEOUT;
@@ -46,6 +47,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection> {
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?; // bytes
     connection.set_prepared_statement_cache_capacity(32);
     connection.set_transaction_behavior(TransactionBehavior::Immediate);
+    add_functions(&connection)?;
     migrate(&mut connection)?;
     Ok(connection)
 }
@@ -70,11 +72,22 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "cache_size", -4_096)?; // KiB
     connection.set_prepared_statement_cache_capacity(32);
+    add_functions(&connection)?;
     refuse_newer(&connection)?;
     if found_version(&connection)? < known_version() {
         return Err(ReadModelError::NotReady);
     }
     Ok(connection)
+}
+
+/// SQLite's own `lower` knows ASCII only.
+fn add_functions(connection: &Connection) -> Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    Ok(
+        connection.create_scalar_function("lower_case", 1, flags, |context| {
+            Ok(context.get::<String>(0)?.to_lowercase())
+        })?,
+    )
 }
 
 fn migrate(connection: &mut Connection) -> Result<()> {

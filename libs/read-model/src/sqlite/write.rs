@@ -85,13 +85,13 @@ const SAVE_STATISTICS: &str =
 const SAVE_IMPORT: &str = "INSERT OR REPLACE INTO imports
      (id, status, folder, folder_name, prefix, requested_by, recursive, skip_unchanged, total,
       imported, skipped, failed, retrying, bytes, listing_completed, pages, cause, message,
-      created_at, started_at, finished_at, last_event_at)
+      created_at, started_at, finished_at, last_event_at, revision)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
-             ?20, ?21, ?22)";
+             ?20, ?21, ?22, ?23)";
 const SAVE_ITEM: &str = "INSERT OR REPLACE INTO import_items
      (import_id, item_id, file_id, state, run, attempt, name, size, cause, message, task,
-      updated_at)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+      updated_at, history)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 const SAVE_IMAGE: &str = "INSERT OR REPLACE INTO images
      (google_drive_id, name, name_search, path, size, mime_type, provider, bucket, object_key, md5,
       sha256, content_tag, width, height, taken_at, orientation, modified_time, import_id,
@@ -184,6 +184,7 @@ fn save_import(save: &mut Statement<'_>, row: &ImportRow) -> Result<()> {
         row.started_at.map(millis),
         row.finished_at.map(millis),
         millis(row.last_event_at),
+        number(row.revision),
     ])?;
     Ok(())
 }
@@ -202,8 +203,15 @@ fn save_item(save: &mut Statement<'_>, import: &ImportId, row: &Item) -> Result<
         row.message,
         row.task.as_ref().map(json).transpose()?,
         millis(row.updated_at),
+        history(row)?,
     ])?;
     Ok(())
+}
+
+/// NULL where there is none, which is nearly everywhere.
+fn history(row: &Item) -> Result<Option<String>> {
+    let kept = (!row.history.is_empty()).then(|| json(&row.history));
+    kept.transpose()
 }
 
 fn save_image(save: &mut Statement<'_>, ImageRow { id, image: row }: &ImageRow) -> Result<()> {

@@ -43,7 +43,6 @@ pub(super) fn settings(config: &SqlServerConfig, server: &Address, readonly: boo
         Trust::Anyone => settings.trust_cert(),
     }
     settings.handshake_timeout(Some(CONNECT));
-    settings.command_timeout(Some(REQUEST));
     settings
 }
 
@@ -52,17 +51,27 @@ pub(super) fn settings(config: &SqlServerConfig, server: &Address, readonly: boo
 /// The driver's futures are large (40 kB), hence the boxes.
 pub(super) struct Connection {
     client: tiberius::Client<Compat<TcpStream>>,
+    /// For one request and its whole answer.
+    patience: Duration,
     pub(super) made: Instant,
     pub(super) used: Instant,
 }
 
 impl Connection {
     pub(super) async fn open(settings: &Config) -> Result<Self, Error> {
-        let client = timeout(CONNECT, Box::pin(connect(settings)))
+        Self::open_for(settings, REQUEST).await
+    }
+
+    /// One for requests that may take `patience`.
+    pub(super) async fn open_for(settings: &Config, patience: Duration) -> Result<Self, Error> {
+        let mut settings = settings.clone();
+        settings.command_timeout(Some(patience));
+        let client = timeout(CONNECT, Box::pin(connect(&settings)))
             .await
             .map_err(|_| timed_out("connecting", CONNECT))??;
         let mut connection = Self {
             client,
+            patience,
             made: Instant::now(),
             used: Instant::now(),
         };
@@ -73,9 +82,10 @@ impl Connection {
     /// Run statements without parameters, one batch as the server sees it.
     pub(super) async fn batch(&mut self, sql: &str) -> Result<Vec<Vec<Row>>, Error> {
         let client = &mut self.client;
-        within(Box::pin(async move {
-            all(client.simple_query(sql).await?).await
-        }))
+        within(
+            self.patience,
+            Box::pin(async move { all(client.simple_query(sql).await?).await }),
+        )
         .await
     }
 
@@ -86,9 +96,10 @@ impl Connection {
         parameters: &[&dyn ToSql],
     ) -> Result<Vec<Vec<Row>>, Error> {
         let client = &mut self.client;
-        within(Box::pin(async move {
-            all(client.query(sql, parameters).await?).await
-        }))
+        within(
+            self.patience,
+            Box::pin(async move { all(client.query(sql, parameters).await?).await }),
+        )
         .await
     }
 
@@ -123,10 +134,13 @@ async fn all(answer: QueryStream<'_>) -> Result<Vec<Vec<Row>>, Error> {
     answer.into_results().await
 }
 
-async fn within<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    timeout(REQUEST, request)
+async fn within<T>(
+    patience: Duration,
+    request: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    timeout(patience, request)
         .await
-        .map_err(|_| timed_out("a request", REQUEST))?
+        .map_err(|_| timed_out("a request", patience))?
 }
 
 async fn connect(settings: &Config) -> Result<tiberius::Client<Compat<TcpStream>>, Error> {

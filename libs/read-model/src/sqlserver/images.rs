@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 
 use contracts::{FileId, ImportId};
-use tiberius::ToSql;
+use tiberius::{Row, ToSql};
 
 use super::SqlServer;
-use super::json::listed;
+use super::json::{listed, sequences};
 use super::rows::{Cells, each, image, removal, statistics};
-use super::statements::{BEFORE, IMAGE, LATEST, REMOVALS, STATISTICS, UNCHANGED, image_columns};
+use super::statements::{
+    BEFORE, IMAGE, LATEST, REMOVALS, STATISTICS, UNCHANGED, WITH_IDS, image_columns,
+};
 use super::text::kept;
 use crate::query::{EXPORT_BATCH, MAX_SEARCH_CHARS};
 use crate::{ImageRow, ImagesQuery, MAX_PER_PAGE, Paged, ProviderStatistics, Removal, Result};
@@ -36,25 +38,12 @@ impl SqlServer {
 
     pub(crate) async fn images(&self, query: ImagesQuery) -> Result<Paged<ImageRow>> {
         let per_page = query.per_page.clamp(1, MAX_PER_PAGE);
-        let limit = i64::from(per_page) + 1;
-        let (before, offset) = match query.after {
-            Some(id) => (id, 0),
-            None => (
-                i64::MAX,
-                i64::from(query.page.max(1) - 1) * i64::from(per_page),
-            ),
-        };
-        let pattern = query.q.as_deref().map(pattern);
-        let import = query.import.as_ref().map(ImportId::as_str);
-        let parameters: [&dyn ToSql; 6] =
-            [&pattern, &query.provider, &import, &before, &offset, &limit];
-        let sql = Filters::of(&query).sql();
-        let mut answer = self.ask(&sql, &parameters).await?.into_iter();
+        let filters = Filters::of(&query);
+        let asked = Asked::of(&query, per_page + 1);
+        let answer = self.ask(&filters.sql(), &asked.parameters()).await?;
+        let mut answer = answer.into_iter();
         let mut items = each(&answer.next().unwrap_or_default(), image)?;
-        let counts = each(&answer.next().unwrap_or_default(), |row| {
-            Cells::of(row).number::<u64>()
-        })?;
-        let total = counts.iter().sum();
+        let total = sum(&answer.next().unwrap_or_default())?;
         let has_more = items.len() > per_page as usize;
         items.truncate(per_page as usize);
         Ok(Paged {
@@ -62,6 +51,28 @@ impl SqlServer {
             total,
             has_more,
         })
+    }
+
+    pub(crate) async fn page_of_images(&self, query: ImagesQuery) -> Result<Vec<ImageRow>> {
+        let asked = Asked::of(&query, query.per_page.clamp(1, MAX_PER_PAGE));
+        let sql = Filters::of(&query).page_sql();
+        let rows = self.rows(&sql, &asked.parameters()).await?;
+        each(&rows, image)
+    }
+
+    pub(crate) async fn count_images(&self, query: ImagesQuery) -> Result<u64> {
+        let asked = Asked::of(&query, 1);
+        let sql = Filters::of(&query).total_sql();
+        let [name, provider, import, mime_key, ..] = asked.parameters();
+        let rows = self.rows(&sql, &[name, provider, import, mime_key]).await?;
+        sum(&rows)
+    }
+
+    pub(crate) async fn images_with(&self, ids: &[i64]) -> Result<Vec<ImageRow>> {
+        let rows = self
+            .rows(WITH_IDS, &[&sequences(ids.iter().copied())?])
+            .await?;
+        each(&rows, image)
     }
 
     pub(crate) async fn removals(&self, limit: u32) -> Result<Vec<Removal>> {
@@ -85,12 +96,68 @@ impl SqlServer {
     }
 }
 
-/// Which filters a query has; values are always parameters: @P1 pattern, @P2 provider, @P3 import.
+/// Counts, one for each row.
+fn sum(rows: &[Row]) -> Result<u64> {
+    let counts = each(rows, |row| Cells::of(row).number::<u64>())?;
+    Ok(counts.iter().sum())
+}
+
+/// The values of a query's parameters.
+struct Asked {
+    pattern: Option<String>,
+    provider: Option<String>,
+    import: Option<String>,
+    mime_key: Option<String>,
+    before: i64,
+    offset: i64,
+    limit: i64,
+}
+
+impl Asked {
+    fn of(query: &ImagesQuery, limit: u32) -> Self {
+        let per_page = query.per_page.clamp(1, MAX_PER_PAGE);
+        let (before, offset) = match query.after {
+            Some(id) => (id, 0),
+            None => (
+                i64::MAX,
+                i64::from(query.page.max(1) - 1) * i64::from(per_page),
+            ),
+        };
+        Self {
+            pattern: query.q.as_deref().map(pattern),
+            provider: query.provider.clone(),
+            import: query.import.as_ref().map(ImportId::to_string),
+            mime_key: query
+                .mime_type
+                .as_deref()
+                .map(|mime| kept(mime).into_owned()),
+            before,
+            offset,
+            limit: i64::from(limit),
+        }
+    }
+
+    fn parameters(&self) -> [&dyn ToSql; 7] {
+        [
+            &self.pattern,
+            &self.provider,
+            &self.import,
+            &self.mime_key,
+            &self.before,
+            &self.offset,
+            &self.limit,
+        ]
+    }
+}
+
+/// Which filters a query has; values are always parameters: @P1 pattern, @P2 provider, @P3 import,
+/// @P4 type.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Filters {
     pub(super) name: bool,
     pub(super) provider: bool,
     pub(super) import: bool,
+    pub(super) mime_type: bool,
 }
 
 impl Filters {
@@ -99,32 +166,39 @@ impl Filters {
             name: query.q.is_some(),
             provider: query.provider.is_some(),
             import: query.import.is_some(),
+            mime_type: query.mime_type.is_some(),
         }
     }
 
-    /// The page and the total. @P4 is the id to stay below, @P5 the offset, @P6 the limit.
+    /// The page and the total.
     pub(super) fn sql(self) -> String {
+        format!("{};\n{}", self.page_sql(), self.total_sql())
+    }
+
+    /// @P5 is the id to stay below, @P6 the offset, @P7 the limit.
+    fn page_sql(self) -> String {
         let columns = image_columns!();
         let conditions = self.conditions();
-        let total = if self.name || self.import {
-            format!(
-                "SELECT COUNT(*) AS total FROM imagefleet.images AS i
-                 WHERE {conditions}"
-            )
-        } else {
-            // The maintained statistics know it; there is a row for each provider.
-            let provider = if self.provider {
-                "i.provider = @P2"
-            } else {
-                "@P2 IS NULL"
-            };
-            format!("SELECT i.images AS total FROM imagefleet.[statistics] AS i WHERE {provider}")
-        };
         format!(
-            "SELECT {columns} FROM imagefleet.images AS i WHERE {conditions} AND i.id < @P4
-             ORDER BY i.id DESC OFFSET @P5 ROWS FETCH NEXT @P6 ROWS ONLY;
-             {total}"
+            "SELECT {columns} FROM imagefleet.images AS i WHERE {conditions} AND i.id < @P5
+             ORDER BY i.id DESC OFFSET @P6 ROWS FETCH NEXT @P7 ROWS ONLY"
         )
+    }
+
+    fn total_sql(self) -> String {
+        if self.name || self.import || self.mime_type {
+            let conditions = self.conditions();
+            return format!(
+                "SELECT COUNT(*) AS total FROM imagefleet.images AS i WHERE {conditions}"
+            );
+        }
+        // The maintained statistics know it; there is a row for each provider.
+        let provider = if self.provider {
+            "i.provider = @P2"
+        } else {
+            "@P2 IS NULL"
+        };
+        format!("SELECT i.images AS total FROM imagefleet.[statistics] AS i WHERE {provider}")
     }
 
     /// Absent filters keep their parameter, so that every query has the same ones.
@@ -145,13 +219,18 @@ impl Filters {
             } else {
                 "@P3 IS NULL"
             },
+            if self.mime_type {
+                "i.mime_key = @P4"
+            } else {
+                "@P4 IS NULL"
+            },
         ]
         .join(" AND ")
     }
 }
 
 /// The LIKE pattern for "contains `q`", with LIKE's own characters escaped.
-fn pattern(q: &str) -> String {
+pub(super) fn pattern(q: &str) -> String {
     let q: String = q
         .chars()
         .take(MAX_SEARCH_CHARS)
@@ -170,11 +249,12 @@ fn pattern(q: &str) -> String {
 
 #[cfg(test)]
 pub(super) fn every_page() -> impl Iterator<Item = String> {
-    (0..8).map(|bits| {
+    (0..16).map(|bits| {
         let filters = Filters {
             name: bits & 1 > 0,
             provider: bits & 2 > 0,
             import: bits & 4 > 0,
+            mime_type: bits & 8 > 0,
         };
         filters.sql()
     })

@@ -48,6 +48,7 @@ pub(super) struct ImportCells<'r> {
     started_at: Option<i64>,
     finished_at: Option<i64>,
     last_event_at: i64,
+    revision: i64,
 }
 
 impl<'r> From<&'r ImportRow> for ImportCells<'r> {
@@ -75,6 +76,7 @@ impl<'r> From<&'r ImportRow> for ImportCells<'r> {
             started_at: row.started_at.map(millis),
             finished_at: row.finished_at.map(millis),
             last_event_at: millis(row.last_event_at),
+            revision: number(row.revision),
         }
     }
 }
@@ -94,10 +96,13 @@ pub(super) struct ItemCells<'r> {
     /// A text that is JSON itself: U+0000 is escaped in it.
     task: Option<String>,
     updated_at: i64,
+    /// As `task`.
+    history: Option<String>,
 }
 
 impl<'r> ItemCells<'r> {
     pub(super) fn of(import: &'r ImportId, row: &'r Item) -> Result<Self> {
+        let history = (!row.history.is_empty()).then(|| json(&row.history));
         Ok(Self {
             import_id: import.as_str(),
             item_id: row.item_id.as_str(),
@@ -111,6 +116,7 @@ impl<'r> ItemCells<'r> {
             message: kept_option(&row.message),
             task: row.task.as_ref().map(json).transpose()?,
             updated_at: millis(row.updated_at),
+            history: history.transpose()?,
         })
     }
 }
@@ -238,13 +244,12 @@ pub(super) fn listed(files: &[(FileId, String)]) -> Result<String> {
     json(&listed.collect::<Vec<_>>())
 }
 
-pub(super) fn sequences(sequences: &[u64]) -> Result<String> {
+/// Sequences of events, which are also the ids of images.
+pub(super) fn sequences(sequences: impl IntoIterator<Item = i64>) -> Result<String> {
     #[derive(Serialize)]
     struct Sequence {
         sequence: i64,
     }
-    let cells = sequences.iter().map(|sequence| Sequence {
-        sequence: number(*sequence),
-    });
+    let cells = sequences.into_iter().map(|sequence| Sequence { sequence });
     json(&cells.collect::<Vec<_>>())
 }

@@ -3,6 +3,8 @@
 //! The migrations are refinery's, its table too. Refinery's own runner is not used: it takes no lock,
 //! knows no schema, and does not read what the server answers to a migration.
 
+use std::time::Duration;
+
 use tiberius::{Row, ToSql};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -26,21 +28,26 @@ pub(super) mod embedded {
 /// How long to wait for another process that migrates, in milliseconds.
 const PATIENCE: i32 = 30_000;
 
+/// For one statement of a migration: tables may hold many millions of rows.
+const LONG: Duration = Duration::from_secs(3600);
+
 impl SqlServer {
     /// Apply what is missing, in one transaction. Processes that do so at once do it one after the
     /// other.
     pub(super) async fn migrate_once(&self) -> Result<(), Fault> {
         let mut lease = self.shared.pool.lease().await?;
-        let connection = lease.connection()?;
         let runner = embedded::migrations::runner();
         let migrations = runner.get_migrations();
         // The usual start asks for no permission but to read.
-        if let Ok(found) = self.version(connection).await
+        if let Ok(found) = self.version(lease.connection()?).await
             && found == known_version()
         {
             lease.give_back();
             return Ok(());
         }
+        drop(lease);
+        let mut connection = self.shared.pool.apart(LONG).await?;
+        let connection = &mut connection;
         connection.batch(BEGIN).await?;
         let resource = format!("imagefleet.migrate.{}", self.shared.schema.as_str());
         let parameters: [&dyn ToSql; 2] = [&resource, &PATIENCE];
@@ -69,9 +76,7 @@ impl SqlServer {
                 .await?;
             tracing::info!(version, "the read model's tables are brought up to date");
         }
-        commit(connection).await?;
-        lease.give_back();
-        Ok(())
+        commit(connection).await
     }
 
     /// CREATE SCHEMA must be alone in its batch.

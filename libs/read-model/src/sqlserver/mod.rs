@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 use contracts::Event;
 use tiberius::{Row, ToSql};
 
+use crate::fold::number;
 use crate::settings::{Schema, SqlServerConfig};
 use crate::{Folded, ReadModelError, Result};
 use connect::settings;
@@ -164,7 +165,7 @@ impl SqlServer {
         if !self.shared.writes {
             return Err(ReadModelError::ReadOnly);
         }
-        let json = json::sequences(&sequences)?;
+        let json = json::sequences(sequences.into_iter().map(number))?;
         let mut tries = Tries::new();
         while let Err(fault) = Box::pin(self.forget_once(&json)).await {
             tries.another(fault).await.map_err(Fault::into_error)?;

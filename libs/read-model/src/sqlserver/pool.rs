@@ -70,6 +70,11 @@ impl Pool {
         Self { inner, kept }
     }
 
+    /// A connection that is not of the pool, for requests that may take `patience`.
+    pub(super) async fn apart(&self, patience: Duration) -> Result<Connection, Error> {
+        Connection::open_for(&self.inner.manager().settings, patience).await
+    }
+
     /// Open a connection in the background, so that the first request need not wait for TLS and
     /// login. Whatever is wrong is told to that request.
     pub(super) fn warm_up(&self) {

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use contracts::{Cause, ImportId, SkipReason};
+use contracts::{Cause, ImportId};
 use serde::de::DeserializeOwned;
 use tiberius::{ColumnData, FromSql, Row};
 use time::OffsetDateTime;
@@ -39,6 +39,7 @@ pub(super) fn import(row: &Row) -> Result<ImportRow> {
         started_at: cells.optional_time()?,
         finished_at: cells.optional_time()?,
         last_event_at: cells.time()?,
+        revision: cells.number()?,
     })
 }
 
@@ -57,10 +58,6 @@ fn read_item(cells: &mut Cells<'_>) -> Result<Item> {
     let item_id = cells.parsed()?;
     let file_id = cells.optional_parsed()?;
     let state = cells.code(ItemState::from_code)?;
-    let reason = |code: String| match state {
-        ItemState::Skipped => Reason::Skip(SkipReason::from_code(&code)),
-        _ => Reason::Cause(Cause::from_code(&code)),
-    };
     Ok(Item {
         item_id,
         file_id,
@@ -69,10 +66,13 @@ fn read_item(cells: &mut Cells<'_>) -> Result<Item> {
         attempt: cells.number()?,
         name: cells.optional_text()?,
         size: cells.optional_number()?,
-        reason: cells.optional_text()?.map(reason),
+        reason: cells
+            .optional_text()?
+            .map(|code| Reason::from_code(state, &code)),
         message: cells.optional_text()?,
         task: cells.optional_json()?,
         updated_at: cells.time()?,
+        history: cells.optional_json()?.unwrap_or_default(),
     })
 }
 
@@ -85,6 +85,7 @@ pub(super) fn failed_item(row: &Row) -> Result<FailedItem> {
         message: cells.text()?,
         attempts: cells.number()?,
         task: cells.json()?,
+        failed_at: cells.time()?,
     })
 }
 
@@ -237,7 +238,7 @@ impl<'r> Cells<'r> {
         text.map(parse).transpose()
     }
 
-    fn code<T>(&mut self, from_code: impl Fn(&str) -> Option<T>) -> Result<T> {
+    pub(super) fn code<T>(&mut self, from_code: impl Fn(&str) -> Option<T>) -> Result<T> {
         let code: &str = self.plain()?;
         from_code(code).ok_or_else(|| self.last_unreadable(UnknownCode(code.to_owned())))
     }

@@ -24,13 +24,13 @@ macro_rules! import_columns {
         "i.id, i.status, i.folder, i.folder_name, i.prefix, i.requested_by, i.recursive, \
          i.skip_unchanged, i.total, i.imported, i.skipped, i.failed, i.retrying, i.bytes, \
          i.listing_completed, i.pages, i.cause, i.message, i.created_at, i.started_at, \
-         i.finished_at, i.last_event_at"
+         i.finished_at, i.last_event_at, i.revision"
     };
 }
 macro_rules! item_columns {
     () => {
         "i.item_id, i.file_id, i.state, i.run, i.attempt, i.name, i.size, i.cause, i.message, \
-         i.task, i.updated_at"
+         i.task, i.updated_at, i.history"
     };
 }
 macro_rules! image_columns {
@@ -40,7 +40,7 @@ macro_rules! image_columns {
          i.orientation, i.modified_time, i.import_id, i.created_at, i.updated_at"
     };
 }
-pub(super) use image_columns;
+pub(super) use {image_columns, import_columns};
 
 macro_rules! bin2 {
     ($expression:literal) => {
@@ -56,7 +56,7 @@ macro_rules! import_json {
          recursive BIT, skip_unchanged BIT, total BIGINT, imported BIGINT, skipped BIGINT, \
          failed BIGINT, retrying BIGINT, bytes BIGINT, listing_completed BIT, pages BIGINT, \
          cause NVARCHAR(64), message NVARCHAR(MAX), created_at BIGINT, started_at BIGINT, \
-         finished_at BIGINT, last_event_at BIGINT) AS w"
+         finished_at BIGINT, last_event_at BIGINT, revision BIGINT) AS w"
     };
 }
 macro_rules! item_json {
@@ -64,7 +64,7 @@ macro_rules! item_json {
         "OPENJSON(@P1) WITH (import_id NVARCHAR(40), item_id NVARCHAR(128), \
          file_id NVARCHAR(128), state NVARCHAR(16), run BIGINT, attempt BIGINT, \
          name NVARCHAR(MAX), size BIGINT, cause NVARCHAR(64), message NVARCHAR(MAX), \
-         task NVARCHAR(MAX), updated_at BIGINT) AS w"
+         task NVARCHAR(MAX), updated_at BIGINT, history NVARCHAR(MAX)) AS w"
     };
 }
 macro_rules! image_json {
@@ -154,7 +154,7 @@ pub(super) const UPDATE_IMPORTS: &str = concat!(
        skipped = w.skipped, failed = w.failed, retrying = w.retrying, bytes = w.bytes,
        listing_completed = w.listing_completed, pages = w.pages, cause = w.cause,
        message = w.message, created_at = w.created_at, started_at = w.started_at,
-       finished_at = w.finished_at, last_event_at = w.last_event_at
+       finished_at = w.finished_at, last_event_at = w.last_event_at, revision = w.revision
      FROM imagefleet.imports AS i JOIN ",
     import_json!(),
     " ON i.id = ",
@@ -164,11 +164,11 @@ pub(super) const INSERT_IMPORTS: &str = concat!(
     "INSERT INTO imagefleet.imports (id, status, folder, folder_name, prefix, requested_by,
        recursive, skip_unchanged, total, imported, skipped, failed, retrying, bytes,
        listing_completed, pages, cause, message, created_at, started_at, finished_at,
-       last_event_at)
+       last_event_at, revision)
      SELECT w.id, w.status, w.folder, w.folder_name, w.prefix, w.requested_by, w.recursive,
        w.skip_unchanged, w.total, w.imported, w.skipped, w.failed, w.retrying, w.bytes,
        w.listing_completed, w.pages, w.cause, w.message, w.created_at, w.started_at,
-       w.finished_at, w.last_event_at
+       w.finished_at, w.last_event_at, w.revision
      FROM ",
     import_json!(),
 );
@@ -176,7 +176,7 @@ pub(super) const UPDATE_ITEMS: &str = concat!(
     "UPDATE imagefleet.import_items
      SET file_id = w.file_id, state = w.state, run = w.run, attempt = w.attempt, name = w.name,
        size = w.size, cause = w.cause, message = w.message, task = w.task,
-       updated_at = w.updated_at
+       updated_at = w.updated_at, history = w.history
      FROM imagefleet.import_items AS i JOIN ",
     item_json!(),
     " ON i.import_id = ",
@@ -186,16 +186,16 @@ pub(super) const UPDATE_ITEMS: &str = concat!(
 );
 pub(super) const INSERT_ITEMS: &str = concat!(
     "INSERT INTO imagefleet.import_items (import_id, item_id, file_id, state, run, attempt, name,
-       size, cause, message, task, updated_at)
+       size, cause, message, task, updated_at, history)
      SELECT w.import_id, w.item_id, w.file_id, w.state, w.run, w.attempt, w.name, w.size, w.cause,
-       w.message, w.task, w.updated_at
+       w.message, w.task, w.updated_at, w.history
      FROM ",
     item_json!(),
 );
 pub(super) const UPDATE_IMAGES: &str = concat!(
     "UPDATE imagefleet.images
      SET id = w.id, name = w.name, name_search = w.name_search, path = w.path, size = w.size,
-       mime_type = w.mime_type, provider = w.provider, bucket = w.bucket,
+       mime_type = w.mime_type, mime_key = LEFT(w.mime_type, 100), provider = w.provider, bucket = w.bucket,
        object_key = w.object_key, md5 = w.md5, sha256 = w.sha256, content_tag = w.content_tag,
        width = w.width, height = w.height, taken_at = w.taken_at, orientation = w.orientation,
        modified_time = w.modified_time,
@@ -207,11 +207,11 @@ pub(super) const UPDATE_IMAGES: &str = concat!(
 );
 pub(super) const INSERT_IMAGES: &str = concat!(
     "INSERT INTO imagefleet.images (id, google_drive_id, name, name_search, path, size, mime_type,
-       provider, bucket, object_key, md5, sha256, content_tag, width, height, taken_at, orientation,
+       mime_key, provider, bucket, object_key, md5, sha256, content_tag, width, height, taken_at, orientation,
        modified_time,
        import_id, created_at, updated_at)
      SELECT w.id, w.google_drive_id, w.name, w.name_search, w.path, w.size, w.mime_type,
-       w.provider, w.bucket, w.object_key, w.md5, w.sha256, w.content_tag, w.width, w.height, w.taken_at,
+       LEFT(w.mime_type, 100), w.provider, w.bucket, w.object_key, w.md5, w.sha256, w.content_tag, w.width, w.height, w.taken_at,
        w.orientation, w.modified_time, w.import_id, w.created_at, w.updated_at
      FROM ",
     image_json!(),
@@ -234,7 +234,7 @@ pub(super) const INSERT_REMOVALS: &str =
 pub(super) const FORGET_REMOVALS: &str = "DELETE FROM imagefleet.removals WHERE sequence IN
      (SELECT w.sequence FROM OPENJSON(@P1) WITH (sequence BIGINT) AS w)";
 
-// Queries on imports.
+// Queries on imports. (Pages are put together in `imports.rs`.)
 
 pub(super) const IMPORT: &str = concat!(
     "SELECT ",
@@ -243,35 +243,41 @@ pub(super) const IMPORT: &str = concat!(
 );
 pub(super) const CREATED_AT: &str =
     "SELECT i.created_at FROM imagefleet.imports AS i WHERE i.id = @P1";
-pub(super) const IMPORTS: &str = concat!(
-    "SELECT ",
+pub(super) const CHANGED_IMPORTS: &str = concat!(
+    "SELECT TOP (@P2) ",
     import_columns!(),
-    " FROM imagefleet.imports AS i
-     WHERE i.created_at <= @P1 AND (i.created_at < @P1 OR i.id < @P2)
-     ORDER BY i.created_at DESC, i.id DESC OFFSET @P3 ROWS FETCH NEXT @P4 ROWS ONLY;
-     SELECT COUNT(*) AS total FROM imagefleet.imports"
+    " FROM imagefleet.imports AS i WHERE i.revision > @P1 ORDER BY i.revision"
 );
-pub(super) const IMPORTS_BY_STATUS: &str = concat!(
-    "SELECT ",
-    import_columns!(),
-    " FROM imagefleet.imports AS i
-     WHERE i.status = @P5 AND i.created_at <= @P1 AND (i.created_at < @P1 OR i.id < @P2)
-     ORDER BY i.created_at DESC, i.id DESC OFFSET @P3 ROWS FETCH NEXT @P4 ROWS ONLY;
-     SELECT COUNT(*) AS total FROM imagefleet.imports AS i WHERE i.status = @P5"
-);
+pub(super) const COUNT_IMPORTS: &str = "SELECT i.status, COUNT(*) AS imports
+     FROM imagefleet.imports AS i GROUP BY i.status";
 pub(super) const ITEMS: &str = concat!(
     "SELECT TOP (@P3) ",
     item_columns!(),
     " FROM imagefleet.import_items AS i
      WHERE i.import_id = @P1 AND i.item_id > @P2 ORDER BY i.item_id"
 );
+pub(super) const ITEMS_IN: &str = concat!(
+    "SELECT TOP (@P3) ",
+    item_columns!(),
+    " FROM imagefleet.import_items AS i
+     WHERE i.import_id = @P1 AND i.state = @P4 AND i.item_id > @P2 ORDER BY i.item_id"
+);
+/// An entry, and the image of its file.
+pub(super) const ITEM: &str = concat!(
+    "SELECT ",
+    item_columns!(),
+    " FROM imagefleet.import_items AS i WHERE i.import_id = @P1 AND i.item_id = @P2;
+     SELECT m.id FROM imagefleet.import_items AS i
+     JOIN imagefleet.images AS m ON m.google_drive_id = COALESCE(i.file_id, i.item_id)
+     WHERE i.import_id = @P1 AND i.item_id = @P2"
+);
 pub(super) const FAILED: &str = "SELECT TOP (@P3) i.item_id, COALESCE(i.name, N'') AS name,
-       i.cause, COALESCE(i.message, N'') AS message, i.attempt, i.task
+       i.cause, COALESCE(i.message, N'') AS message, i.attempt, i.task, i.updated_at
      FROM imagefleet.import_items AS i
      WHERE i.state = N'failed' AND i.import_id = @P1 AND i.item_id > @P2 ORDER BY i.item_id";
 pub(super) const FAILED_BY_CAUSE: &str = "SELECT TOP (@P3) i.item_id,
        COALESCE(i.name, N'') AS name, i.cause, COALESCE(i.message, N'') AS message, i.attempt,
-       i.task
+       i.task, i.updated_at
      FROM imagefleet.import_items AS i
      WHERE i.state = N'failed' AND i.import_id = @P1 AND i.cause = @P4 AND i.item_id > @P2
      ORDER BY i.item_id";
@@ -307,6 +313,12 @@ pub(super) const BEFORE: &str = concat!(
     "SELECT TOP (@P2) ",
     image_columns!(),
     " FROM imagefleet.images AS i WHERE i.id < @P1 ORDER BY i.id DESC"
+);
+pub(super) const WITH_IDS: &str = concat!(
+    "SELECT ",
+    image_columns!(),
+    " FROM OPENJSON(@P1) WITH (sequence BIGINT) AS w
+     JOIN imagefleet.images AS i ON i.id = w.sequence"
 );
 pub(super) const UNCHANGED: &str = concat!(
     "SELECT i.google_drive_id

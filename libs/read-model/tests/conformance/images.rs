@@ -185,6 +185,94 @@ pub async fn images_are_filtered_and_counted_by_every_combination(bed: &Bed) {
     }
 }
 
+pub async fn images_of_a_type_are_listed_and_counted(bed: &Bed) {
+    let model = bed.model().await;
+    let typed = |item: &str, mime: &str, provider: &str| {
+        let mut object = object(item, 10);
+        object.content_type = mime.to_owned();
+        object.provider = provider.to_owned();
+        imported_as(source(item), object, 1)
+    };
+    let (one, two) = (import_id("one"), import_id("two"));
+    let jpegs = vec![
+        typed("a", "image/jpeg", "aws"),
+        typed("b", "image/png", "aws"),
+        typed("c", "image/jpeg", "azure"),
+    ];
+    fold(&model, &one, jpegs).await;
+    fold(&model, &two, vec![typed("d", "image/jpeg", "aws")]).await;
+    let jpeg = ImagesQuery {
+        mime_type: Some("image/jpeg".to_owned()),
+        ..ImagesQuery::default()
+    };
+    let some = |value: &str| Some(value.to_owned());
+    for (query, expected) in [
+        (jpeg.clone(), vec!["d.jpg", "c.jpg", "a.jpg"]),
+        (
+            ImagesQuery {
+                provider: some("aws"),
+                ..jpeg.clone()
+            },
+            vec!["d.jpg", "a.jpg"],
+        ),
+        (
+            ImagesQuery {
+                import: Some(one.clone()),
+                ..jpeg.clone()
+            },
+            vec!["c.jpg", "a.jpg"],
+        ),
+        (
+            ImagesQuery {
+                q: some("c."),
+                provider: some("azure"),
+                import: Some(one),
+                ..jpeg.clone()
+            },
+            vec!["c.jpg"],
+        ),
+        (
+            ImagesQuery {
+                mime_type: some("image/jp"),
+                ..jpeg.clone()
+            },
+            vec![],
+        ),
+    ] {
+        let page = images(&model, query.clone()).await;
+        assert_eq!(names(&page.items), expected, "{query:?}");
+        assert_eq!(page.total, expected.len() as u64, "{query:?}");
+        assert_eq!(model.count_images(query.clone()).await.unwrap(), page.total);
+        let walk = ImagesQuery {
+            per_page: 1,
+            after: page.items.first().map(|row| row.id),
+            ..query
+        };
+        let next = model.page_of_images(walk).await.unwrap();
+        assert_eq!(
+            names(&next),
+            expected[..expected.len().min(2)]
+                .get(1..)
+                .unwrap_or_default()
+        );
+    }
+    assert_eq!(model.count_images(ImagesQuery::default()).await.unwrap(), 4);
+    // A file that changes its type changes lists.
+    fold(&model, &two, vec![typed("d", "image/webp", "aws")]).await;
+    assert_eq!(model.count_images(jpeg).await.unwrap(), 2);
+}
+
+pub async fn images_are_found_by_their_ids(bed: &Bed) {
+    let model = bed.model().await;
+    let all: Vec<EventBody> = (1..=5).map(|n| imported(&format!("i{n}"), 1)).collect();
+    fold(&model, &import_id("one"), all).await;
+    let mut found = model.images_with(&[4, 2, 99, -1, 4]).await.unwrap();
+    found.sort_by_key(|row| row.id);
+    found.dedup();
+    assert_eq!(names(&found), ["i2.jpg", "i4.jpg"]);
+    assert_eq!(model.images_with(&[]).await.unwrap(), []);
+}
+
 pub async fn a_search_takes_every_character_literally_and_ignores_case(bed: &Bed) {
     let model = bed.model().await;
     let all = [
@@ -196,6 +284,7 @@ pub async fn a_search_takes_every_character_literally_and_ignores_case(bed: &Bed
         "ÉTÉ 📷.png",
         "[a-z]^.jpg",
         "ẞ 𐐀.jpg",
+        "nul\u{0}L.gif",
     ];
     let bodies = (0..)
         .zip(all)
@@ -214,6 +303,9 @@ pub async fn a_search_takes_every_character_literally_and_ignores_case(bed: &Bed
         ("]^", vec!["[a-z]^.jpg"]),
         ("ß 𐐨", vec!["ẞ 𐐀.jpg"]),
         ("arger", vec![]),
+        ("\u{0}", vec!["nul\u{0}L.gif"]),
+        ("L\u{0}l", vec!["nul\u{0}L.gif"]),
+        ("a\u{0}", vec![]),
         ("; DROP TABLE images", vec![]),
     ] {
         let page = images(

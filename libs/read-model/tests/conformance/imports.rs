@@ -139,6 +139,115 @@ pub async fn imports_are_listed_newest_first_by_page_cursor_and_status(bed: &Bed
     );
 }
 
+pub async fn imports_are_found_by_part_of_their_folder_or_id(bed: &Bed) {
+    let model = bed.model().await;
+    for (id, name) in [
+        ("import-1", "Ünïcode 100%"),
+        ("import-2", "Holiday_2026"),
+        ("other", "holidays 2026"),
+    ] {
+        let mut body = accepted();
+        if let EventBody::ImportAccepted {
+            request,
+            folder_name,
+        } = &mut body
+        {
+            *folder_name = Some(name.to_owned());
+            request.source =
+                contracts::ImportRequest::google_drive(&format!("https://x/folders/F-{id}")).source;
+        }
+        fold(&model, &import_id(id), vec![body]).await;
+    }
+    fold(&model, &import_id("unnamed"), vec![imported("a", 1)]).await;
+    fold(
+        &model,
+        &import_id("other"),
+        vec![import_failed(Cause::NotAFolder)],
+    )
+    .await;
+    for (q, status, expected) in [
+        ("ÜNÏ", None, vec!["import-1"]),
+        ("0%", None, vec!["import-1"]),
+        ("y_2", None, vec!["import-2"]),
+        ("HOLIDAY", None, vec!["other", "import-2"]),
+        ("holiday", Some(ImportStatus::Failed), vec!["other"]),
+        ("folders/F-imp", None, vec!["import-2", "import-1"]),
+        ("nnam", None, vec!["unnamed"]),
+        ("%", None, vec!["import-1"]),
+        ("nothing", None, vec![]),
+        ("\u{0}", None, vec![]),
+    ] {
+        let query = |after, per_page| ImportsQuery {
+            q: Some(q.to_owned()),
+            status,
+            after,
+            per_page,
+            ..ImportsQuery::default()
+        };
+        let found = model.imports(query(None, 20)).await.unwrap();
+        let ids: Vec<_> = found.items.iter().map(|row| row.id.as_str()).collect();
+        assert_eq!(ids, expected, "{q}");
+        assert_eq!(found.total, expected.len() as u64, "{q}");
+        // The same one by one.
+        let (mut walked, mut after) = (Vec::new(), None);
+        loop {
+            let page = model.imports(query(after.clone(), 1)).await.unwrap();
+            assert_eq!(page.has_more, walked.len() + 1 < expected.len());
+            let Some(row) = page.items.first() else { break };
+            walked.push(row.id.to_string());
+            after = Some(row.id.clone());
+        }
+        assert_eq!(walked, expected, "{q}");
+    }
+}
+
+pub async fn imports_that_changed_are_told_by_revision(bed: &Bed) {
+    let model = bed.model().await;
+    let (one, two) = (import_id("one"), import_id("two"));
+    fold(&model, &one, vec![accepted(), imported("a", 1)]).await;
+    fold(&model, &two, vec![accepted()]).await;
+    let changed = |after| {
+        let model = &model;
+        async move {
+            let rows = model.changed_imports(after, 10).await.unwrap();
+            rows.iter()
+                .map(|row| (row.id.to_string(), row.revision))
+                .collect::<Vec<_>>()
+        }
+    };
+    let (at_one, at_two) = (("one".to_owned(), 2), ("two".to_owned(), 3));
+    assert_eq!(changed(0).await, [at_one, at_two.clone()]);
+    assert_eq!(changed(2).await, [at_two]);
+    assert_eq!(changed(3).await, []);
+    // An event that says nothing new, and one about an object, are heard of as well.
+    fold(&model, &one, vec![imported("a", 1)]).await;
+    assert_eq!(changed(3).await, [("one".to_owned(), 4)]);
+    fold(&model, &one, vec![crate::common::deleted("a", "a/b/a")]).await;
+    assert_eq!(changed(4).await, [("one".to_owned(), 5)]);
+    assert_eq!(model.changed_imports(0, 1).await.unwrap().len(), 1);
+}
+
+pub async fn imports_are_counted_by_status(bed: &Bed) {
+    let model = bed.model().await;
+    assert_eq!(model.count_imports().await.unwrap(), []);
+    for (id, body) in [
+        ("a", accepted()),
+        ("b", accepted()),
+        ("c", import_failed(Cause::NotAFolder)),
+    ] {
+        fold(&model, &import_id(id), vec![body]).await;
+    }
+    fold(&model, &import_id("b"), vec![EventBody::ImportPaused {}]).await;
+    let mut counts = model.count_imports().await.unwrap();
+    counts.sort_by_key(|(status, _)| status.code());
+    let expected = [
+        ImportStatus::Failed,
+        ImportStatus::Paused,
+        ImportStatus::Processing,
+    ];
+    assert_eq!(counts, expected.map(|status| (status, 1)));
+}
+
 pub async fn failures_are_grouped_and_their_tasks_kept(bed: &Bed) {
     let model = bed.model().await;
     let one = import_id("one");

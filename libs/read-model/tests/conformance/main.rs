@@ -17,6 +17,7 @@ mod common;
 mod fold;
 mod images;
 mod imports;
+mod items;
 mod rebuild;
 mod removals;
 mod retries;
@@ -49,9 +50,19 @@ const EVERYWHERE: &[(&str, Case)] = cases![
     fold::a_page_of_a_listing_is_folded_whole,
     imports::an_import_carries_what_its_page_shows,
     imports::imports_are_listed_newest_first_by_page_cursor_and_status,
+    imports::imports_are_found_by_part_of_their_folder_or_id,
+    imports::imports_that_changed_are_told_by_revision,
+    imports::imports_are_counted_by_status,
     imports::failures_are_grouped_and_their_tasks_kept,
+    items::an_entry_remembers_what_became_of_it,
+    items::a_history_is_bounded,
+    items::an_entry_leads_to_the_image_of_its_file,
+    items::entries_are_listed_by_state,
+    items::every_failed_entry_is_read_in_turn,
     images::images_are_listed_by_page_and_by_cursor,
     images::images_are_filtered_and_counted_by_every_combination,
+    images::images_of_a_type_are_listed_and_counted,
+    images::images_are_found_by_their_ids,
     images::a_search_takes_every_character_literally_and_ignores_case,
     images::names_and_sizes_of_any_kind_come_back_as_they_were,
     images::the_latest_images_of_an_import_are_those_it_stored_last,

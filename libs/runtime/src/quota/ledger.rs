@@ -84,6 +84,17 @@ impl Ledger {
         all - left
     }
 
+    /// Units spent in the last minute.
+    pub(super) fn spent(&self, now: Instant) -> u64 {
+        let minute = Duration::from_secs(60);
+        let recent = self
+            .steps
+            .iter()
+            .rev()
+            .take_while(|step| now.duration_since(step.begun) < minute);
+        recent.map(|step| u64::from(step.spent)).sum()
+    }
+
     pub(super) fn is_unspent(&self) -> bool {
         self.steps.iter().all(|step| step.spent == 0)
     }

@@ -89,6 +89,24 @@ async fn no_minute_exceeds_the_quota_and_97_percent_is_used() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_spent_is_forgotten_after_a_minute() {
+    let quota = Quota::new(Some(60_000));
+    assert_eq!((quota.limit(), quota.spent_lately()), (Some(60_000), 0));
+    quota.acquire(200).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    quota.acquire(5).await;
+    assert_eq!(quota.spent_lately(), 205);
+    tokio::time::sleep(Duration::from_millis(30_500)).await;
+    assert_eq!(quota.spent_lately(), 5);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!((quota.spent_lately(), quota.spent()), (0, 205));
+
+    let unlimited = Quota::new(None);
+    unlimited.acquire(200).await;
+    assert_eq!((unlimited.limit(), unlimited.spent_lately()), (None, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn calls_of_all_prices_and_pauses_between_them_stay_within_it() {
     let quota = Quota::new(Some(60_000));
     let log = Log::default();

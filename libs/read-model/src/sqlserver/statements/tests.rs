@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use super::*;
-use crate::sqlserver::{connect, images, migrate, pool};
+use crate::sqlserver::{connect, images, imports, migrate, pool};
 
 const ALL: &[&str] = &[
     BEGIN,
@@ -34,15 +34,18 @@ const ALL: &[&str] = &[
     FORGET_REMOVALS,
     IMPORT,
     CREATED_AT,
-    IMPORTS,
-    IMPORTS_BY_STATUS,
+    CHANGED_IMPORTS,
+    COUNT_IMPORTS,
     ITEMS,
+    ITEMS_IN,
+    ITEM,
     FAILED,
     FAILED_BY_CAUSE,
     FAILURES,
     IMAGE,
     LATEST,
     BEFORE,
+    WITH_IDS,
     UNCHANGED,
     REMOVALS,
     STATISTICS,
@@ -66,6 +69,7 @@ fn everything() -> Vec<String> {
     everything.extend([connect::SESSION, pool::PING].map(str::to_owned));
     everything.push(migrate::create_schema(&Schema::default()));
     everything.extend(images::every_page());
+    everything.extend(imports::every_page());
     let runner = migrate::embedded::migrations::runner();
     let migrations = runner.get_migrations().iter();
     everything.extend(migrations.map(|migration| migration.sql().unwrap().to_owned()));
@@ -79,7 +83,7 @@ fn no_statement_is_left_out() {
         .count();
     // DELETE_ALL is an array.
     assert_eq!(ALL.len(), constants - 1);
-    assert_eq!(everything().len(), ALL.len() + 1 + 4 + 3 + 8 + 1);
+    assert_eq!(everything().len(), ALL.len() + 1 + 4 + 3 + 16 + 4 + 3);
 }
 
 #[test]
