@@ -30,8 +30,8 @@ use crate::objects::Objects;
 use crate::rate;
 use crate::reads::Reads;
 use crate::routes::{
-    bulk, content, control, docs, export, images, imports, items, live, page, session, status,
-    submit,
+    bulk, content, control, docs, export, images, imports, items, live, page, problems, session,
+    status, submit,
 };
 
 pub(crate) struct App {
@@ -110,7 +110,7 @@ fn bytes() -> OpenApiRouter<Arc<App>> {
 pub(crate) fn open() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::default()
         .routes(routes!(docs::openapi))
-        .routes(routes!(page::problem))
+        .routes(routes!(problems::problem))
 }
 
 /// Every route. From the outside in: CORS, [`edge`], then for the API [`guard`].

@@ -1,10 +1,12 @@
 // Lighthouse on every screen of a fleet with images. Performance is measured on a simulated slow
 // phone; the best of three counts, for this machine may be busy with other things.
 
-import { execFile, execFileSync } from "node:child_process";
+import { execFile, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Fleet } from "../tests/browser/fleet.mjs";
@@ -16,12 +18,30 @@ const lighthouse = join(root, ".tools/bin/lighthouse");
 const chrome = execFileSync(join(root, "bin/browser"), { encoding: "utf8" }).trim();
 const folder = await mkdtemp(join(tmpdir(), "lighthouse-"));
 
+/** Ours, so that it ends with this script, however that ends. */
+const browser = spawn(chrome, ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--no-first-run", "--remote-debugging-port=0", `--user-data-dir=${folder}/profile`, "about:blank"], {
+  env: { PATH: process.env.PATH, HOME: folder },
+  stdio: ["ignore", "ignore", "pipe"],
+});
+process.on("exit", () => browser.kill("SIGKILL"));
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(130));
+
+async function debuggingPort() {
+  for await (const line of createInterface({ input: browser.stderr })) {
+    const said = /DevTools listening on ws:\/\/127\.0\.0\.1:(\d+)/.exec(line);
+    if (said) return said[1];
+  }
+  throw new Error("the browser ended");
+}
+const port = await debuggingPort();
+browser.stderr.resume();
+
 async function scores(url) {
   const report = join(folder, "report.json");
   await promisify(execFile)(
     lighthouse,
-    [url, "--quiet", "--output=json", `--output-path=${report}`, `--only-categories=${Object.keys(WANTED).join()}`, "--chrome-flags=--headless=new --no-sandbox --disable-dev-shm-usage", "--no-enable-error-reporting"],
-    { env: { PATH: process.env.PATH, HOME: folder, CHROME_PATH: chrome }, timeout: 180_000 },
+    [url, "--quiet", "--output=json", `--output-path=${report}`, `--only-categories=${Object.keys(WANTED).join()}`, `--port=${port}`, "--no-enable-error-reporting"],
+    { env: { PATH: process.env.PATH, HOME: folder }, timeout: 180_000 },
   );
   const { categories, audits } = JSON.parse(await readFile(report, "utf8"));
   const failed = Object.values(categories).flatMap(({ auditRefs }) => auditRefs.filter(({ id, weight }) => weight > 0 && (audits[id].score ?? 1) < 0.9).map(({ id }) => id));
@@ -46,6 +66,9 @@ try {
   }
 } finally {
   await fleet.end();
-  await rm(folder, { recursive: true, force: true });
+  const gone = once(browser, "exit");
+  browser.kill();
+  await gone;
+  await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 }
 process.exitCode = missed > 0 ? 1 : 0;

@@ -10,6 +10,7 @@ pub(crate) mod imports;
 pub(crate) mod items;
 pub(crate) mod live;
 pub(crate) mod page;
+pub(crate) mod problems;
 pub(crate) mod session;
 pub(crate) mod status;
 pub(crate) mod submit;

@@ -49,9 +49,12 @@ export const command = (importId: string, action: Command, narrowed: Narrowed = 
   post<{ message: string; matching?: number }>(`${of(importId)}/${action}`, { ...narrowed, requested_by: "page" });
 export const previewRetry = (importId: string, narrowed: Narrowed) => post<{ matching: number }>(`${of(importId)}/retry`, { ...narrowed, preview: true });
 
+/** Nothing is narrowed down by accident: all of them must be asked for. */
+const among = <T extends object>(filter: T): { filter: T; all?: true } => (Object.values(filter).some(Boolean) ? { filter } : { filter, all: true });
+
 export const previewCommands = (action: Command, filter: ImportFilter) =>
-  post<{ matching: number }>("/api/imports/commands", { action, filter, preview: true });
-export const commands = (action: Command, filter: ImportFilter) => post<BulkReport>("/api/imports/commands", { action, filter });
+  post<{ matching: number }>("/api/imports/commands", { action, ...among(filter), preview: true });
+export const commands = (action: Command, filter: ImportFilter) => post<BulkReport>("/api/imports/commands", { action, ...among(filter) });
 
 export const getImages = (filter: ImageFilter, at: { cursor: Cursor } | { page: number }, per_page: number, signal: Signal) =>
   json<ImagePage>(withQuery("/api/images", { ...filter, ...at, per_page }), { signal });
@@ -63,8 +66,6 @@ export const previewDelete = (selection: Selection) => post<{ matching: number }
 export const deleteImages = (selection: Selection, cursor: Cursor) =>
   post<DeleteReport>("/api/images/delete", cursor ? { ...selection, cursor } : selection);
 
-/** Everything there is, or everything of this import. */
-export const selectionOf = (filter: ImageFilter): Selection =>
-  Object.values(filter).some(Boolean) ? { filter } : { filter, all: true };
+export const selectionOf = (filter: ImageFilter): Selection => among(filter);
 
 export const contentPath = (image: number): string => `/api/images/${image}/content`;

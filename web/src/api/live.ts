@@ -62,6 +62,7 @@ export function takeReading(job: Import): void {
 }
 
 export function takeOverview(overview: Overview): void {
+  if (!overview.stats) return;
   meterOf(FLEET).push({
     at: performance.now() / 1000,
     items: overview.stats.total_images,

@@ -8,7 +8,8 @@ export interface Import {
   id: string;
   job_id: string;
   status: ImportStatus;
-  folder: string;
+  /** Null where the request could not be read. */
+  folder: string | null;
   folder_name: string | null;
   total: number;
   processed: number;
@@ -150,8 +151,9 @@ export interface FleetMember {
 }
 
 export interface Overview {
-  stats: Stats;
-  imports: Record<ImportStatus, number>;
+  /** Null while the database was not read yet. */
+  stats: Stats | null;
+  imports: Record<ImportStatus, number> | null;
   queue: { pending: number; in_flight: number; requests: number } | null;
   fleet: FleetMember[];
   quota: { units_per_minute: number; used_per_minute: number } | null;

@@ -1,6 +1,6 @@
-import { useMemo, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { Link } from "wouter";
-import { meterOf } from "../api/live";
+import { meterOf, takeReading } from "../api/live";
 import { useImports, useMayWrite, useOverview } from "../api/queries";
 import type { Command, Import, ImportStatus } from "../api/types";
 import type { ImportFilter } from "../api/calls";
@@ -65,7 +65,7 @@ function Row({ job, now }: { job: Import; now: number }) {
 }
 
 function Filters({ filter, change }: { filter: ImportFilter; change: (changes: { status?: string | undefined; q?: string | undefined }) => void }) {
-  const counts = useOverview().data?.imports;
+  const counts = useOverview().data?.imports ?? undefined;
   const total = counts && Object.values(counts).reduce((sum, n) => sum + n, 0);
   const [params] = useQueryParams();
   const href = (status: string): string => {
@@ -110,6 +110,10 @@ export function ImportList() {
   const [bulk, setBulk] = useState<Command | null>(null);
   const rows = list.data?.pages.flatMap((page) => page.imports) ?? [];
   const total = list.data?.pages[0]?.total ?? 0;
+  // Rates fall while nothing arrives.
+  useEffect(() => {
+    for (const job of list.data?.pages.flatMap((page) => page.imports) ?? []) if (job.status === "processing") takeReading(job);
+  }, [now, list.data]);
   const filtered = status !== "" || q !== "";
 
   return (

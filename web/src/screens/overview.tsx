@@ -2,7 +2,7 @@ import { useEffect, type ReactNode } from "react";
 import { Link } from "wouter";
 import { FLEET, meterOf, takeOverview } from "../api/live";
 import { useOverview } from "../api/queries";
-import type { FleetMember, ImportStatus, Overview as Answer } from "../api/types";
+import type { FleetMember, ImportStatus, Overview as Answer, Stats } from "../api/types";
 import { bytes, compact, count, NONE, percent, plural } from "../lib/format";
 import { Chart } from "../ui/chart";
 import { useTitle } from "../ui/hooks";
@@ -51,7 +51,7 @@ function Tile({ name, value, children }: { name: string; value: string; children
   );
 }
 
-function Stores({ stats }: { stats: Answer["stats"] }) {
+function Stores({ stats }: { stats: Stats }) {
   const used = (Object.keys(PROVIDERS) as (keyof typeof PROVIDERS)[]).filter((name) => stats[`${name}_images`] > 0);
   if (used.length === 0) return null;
   return (
@@ -122,8 +122,8 @@ function Screen({ data }: { data: Answer }) {
         <h1 id="overview-title">Overview</h1>
         <Outages waiting={data.waiting_for} />
         <dl className="stats">
-          <Tile name="Images" value={compact(stats.total_images)}>
-            {bytes(stats.total_size_bytes)} stored
+          <Tile name="Images" value={stats ? compact(stats.total_images) : NONE}>
+            {stats ? `${bytes(stats.total_size_bytes)} stored` : "the database is away"}
           </Tile>
           <Tile name="Workers alive" value={count(workers)}>
             {workers === 0 ? "start one: imagefleet worker" : `${count(fleet.filter((member) => member.role === "worker" && member.busy).length)} busy`}
@@ -147,7 +147,7 @@ function Screen({ data }: { data: Answer }) {
                 <Link href={`/?status=${status}`}>
                   <span className={`pill ${status}`}>{STATUS[status]}</span>
                 </Link>
-                <span className="number">{count(imports[status] ?? 0)}</span>
+                <span className="number">{imports ? count(imports[status] ?? 0) : NONE}</span>
               </li>
             ))}
           </ul>
@@ -156,7 +156,7 @@ function Screen({ data }: { data: Answer }) {
           <h2 id="quota-title">Google Drive quota</h2>
           {quota ? <Quota quota={quota} /> : <p className="muted">Not known right now.</p>}
           <h2>Stores</h2>
-          {stats.total_images === 0 ? <p className="muted">Nothing is stored yet.</p> : <Stores stats={stats} />}
+          {!stats ? <p className="muted">Not known right now.</p> : stats.total_images === 0 ? <p className="muted">Nothing is stored yet.</p> : <Stores stats={stats} />}
         </section>
         <section className="card" aria-labelledby="fleet-title">
           <h2 id="fleet-title">Processes</h2>

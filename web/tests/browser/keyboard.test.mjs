@@ -29,6 +29,7 @@ test("import, retry, look and go back, without a mouse", async () => {
   assert.match(await focused(page), /^Retry/);
   await page.keyboard.press("Escape");
   await dialog.waitFor({ state: "detached" });
+  await page.locator(".failure").nth(2).waitFor();
   await page.keyboard.press("j");
   assert.match(await focused(page), /^Retry this one/);
 

@@ -70,7 +70,7 @@ export default function Gallery() {
   const total = images.total ?? 0;
   useEffect(() => setItems(total), [total]);
   const [removes, setRemoves] = useState(false);
-  const stored = useThrottled(overview?.stats.total_images ?? 0, removes ? 800 : 3_000);
+  const stored = useThrottled(overview?.stats?.total_images ?? 0, removes ? 800 : 3_000);
   const { deleted, add } = useDeleting(images, stored);
 
   // What arrived since is offered, not pushed in under the pointer. A search reads every name: that is

@@ -38,7 +38,7 @@ function useRunning(job: Import): number | null {
   const overview = useOverview().data;
   const rest = job.total - settled(job) - job.retrying;
   if (job.status !== "processing") return 0;
-  if (!overview?.queue || overview.imports.processing !== 1) return null;
+  if (!overview?.queue || overview.imports?.processing !== 1) return null;
   return Math.min(rest, overview.queue.in_flight);
 }
 
@@ -98,7 +98,7 @@ function Waiting({ waiting }: { waiting: Record<string, string> }) {
 }
 
 function Head({ job }: { job: Import }) {
-  const folder = /^https?:/.test(job.folder) ? job.folder : `https://drive.google.com/drive/folders/${encodeURIComponent(job.folder)}`;
+  const folder = job.folder && (/^https?:/.test(job.folder) ? job.folder : `https://drive.google.com/drive/folders/${encodeURIComponent(job.folder)}`);
   const options = [
     job.recursive ? "with subfolders" : "without subfolders",
     job.skip_unchanged ? "skips what is unchanged" : "imports everything again",
@@ -114,9 +114,11 @@ function Head({ job }: { job: Import }) {
         <Pill status={job.status} />
       </div>
       <p className="meta">
-        <a href={folder} target="_blank" rel="noreferrer noopener">
-          Folder in Google Drive
-        </a>
+        {folder && (
+          <a href={folder} target="_blank" rel="noreferrer noopener">
+            Folder in Google Drive
+          </a>
+        )}
         <span>Started {when(job.started_at ?? job.created_at)}</span>
         {job.requested_by && <span>by {job.requested_by}</span>}
         <span>{options.filter(Boolean).join(", ")}</span>

@@ -16,7 +16,7 @@ export function Scripts({ job, onClose }: { job: Import; onClose: () => void }) 
     ...(job.destination_prefix && { destination_prefix: job.destination_prefix }),
   };
   const calls: [string, Omit<Call, "withKey">][] = [
-    ["Import this folder again", { url: `${base}/import/google-drive`, method: "POST", body: start }],
+    ...(job.folder ? [["Import this folder again", { url: `${base}/import/google-drive`, method: "POST" as const, body: start }] satisfies [string, Omit<Call, "withKey">]] : []),
     ["How far it is", { url: of }],
     ["Follow it", { url: `${of}/events`, stream: true }],
     ["What failed, by cause", { url: `${of}/failures` }],
