@@ -369,6 +369,27 @@ async fn a_stream_outlives_nats_and_the_database() {
         .await;
 }
 
+#[tokio::test]
+async fn what_happened_while_the_database_was_away_is_told() {
+    let mut gateway = start().await;
+    let post = gateway.post_import(&json!({ "folder_url": FOLDER }));
+    let answer: Value = post.send().await.unwrap().json().await.unwrap();
+    let id = answer["job_id"].as_str().unwrap();
+    gateway.hide_tables();
+    let mut events = follow(&gateway, &format!("/api/imports/{id}/events")).await;
+    assert_eq!(events.next().await.unwrap().data["status"], "processing");
+    // It begins and ends unseen, so it is none of those that go on when the tables are back.
+    let import = import_id(id);
+    gateway
+        .fold_hidden(vec![accepted(&import), import_failed(&import)])
+        .await;
+    gateway.bring_tables_back().await;
+    let last = events.next().await.unwrap();
+    assert_eq!(last.data["status"], "failed");
+    assert_eq!(events.next().await.unwrap().name, "end");
+    assert_eq!(events.next().await, None);
+}
+
 /// Bytes that this process holds.
 fn resident() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();

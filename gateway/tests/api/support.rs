@@ -143,6 +143,14 @@ impl Fixture {
         }
     }
 
+    /// Fold while nobody can see it.
+    pub(crate) async fn fold_hidden(&mut self, events: Vec<Event>) {
+        let hidden = ReadModel::open_sqlite(&self.dir.path().join("hidden.db")).await;
+        self.model = Some(hidden.unwrap());
+        self.fold(events).await;
+        self.model = None;
+    }
+
     /// The reverse of [`Self::hide_tables`].
     pub(crate) async fn bring_tables_back(&mut self) {
         for companion in ["-wal", "-shm", ""] {
