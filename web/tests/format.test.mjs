@@ -28,6 +28,7 @@ test("ages", () => {
   const now = Date.parse("2026-11-24T12:00:00Z");
   const at = (seconds) => format.ago(new Date(now - seconds * 1000).toISOString(), now);
   assert.deepEqual([1, 31, 58, 3_599, 7_200, 90_000].map(at), ["just now", "30 seconds ago", "1 minute ago", "1 hour ago", "2 hours ago", "yesterday"]);
+  assert.equal(at(-30), "just now");
   assert.equal(format.ago(null, now), "–");
 });
 

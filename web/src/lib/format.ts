@@ -62,7 +62,8 @@ export function when(iso: string | null | undefined): string {
 export function ago(iso: string | null | undefined, now: number): string {
   const at = parse(iso);
   if (Number.isNaN(at)) return NONE;
-  const s = Math.round((at - now) / 1000);
+  // What is a moment ahead of this clock, or came since `now` was read, is new.
+  const s = Math.min(0, Math.round((at - now) / 1000));
   const age = Math.abs(s);
   if (age < 10) return "just now";
   if (age < 55) return relative.format(Math.round(s / 10) * 10, "second");
