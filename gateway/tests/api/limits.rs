@@ -56,7 +56,7 @@ async fn a_client_that_asks_too_much_is_told_when_to_come_back() {
     assert_eq!(ask("two").await.status(), 200);
     for path in [
         "/",
-        "/app.js",
+        "/favicon.svg",
         "/livez",
         "/problems/rate_limited",
         "/api/openapi.json",
