@@ -148,6 +148,7 @@ export interface FleetMember {
   role: string;
   instance: string;
   busy: boolean;
+  holds: Record<string, number>;
   waiting: Record<string, string>;
 }
 
