@@ -28,3 +28,4 @@ mod status;
 mod store;
 mod submit;
 mod support;
+mod thumbnail;
