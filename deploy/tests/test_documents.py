@@ -1,6 +1,6 @@
 """What the documents name exists: alerts, metrics, commands, HTTP paths, settings, links.
 
-Run from anywhere: python3 -m unittest discover --start-directory deploy/tests
+Needs nothing but Python: python3 deploy/tests/test_documents.py
 """
 
 import json
