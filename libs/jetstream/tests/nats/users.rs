@@ -68,6 +68,7 @@ const PUBLISH: &[(&str, &[User])] = &[
     ("$JS.ACK.EVENTS.some.1.1.1.1.1", &[]),
     // Looking at single messages.
     ("$JS.API.STREAM.MSG.GET.TASKS", &[User::Producer]),
+    ("$JS.API.DIRECT.GET.TASKS", &[User::Producer, User::Gateway]),
     ("$JS.API.DIRECT.GET.TASKS.images.tasks.i", &[User::Producer]),
     ("$JS.API.STREAM.MSG.GET.IMPORTS", &[]),
     ("$JS.API.DIRECT.GET.IMPORTS", &[]),
@@ -140,7 +141,7 @@ const PUBLISH: &[(&str, &[User])] = &[
         "$JS.API.CONSUMER.INFO.TASKS.workers",
         &[User::Producer, User::Worker, User::Projector, User::Gateway],
     ),
-    ("$JS.API.INFO", &[]),
+    ("$JS.API.INFO", &[User::Gateway]),
     ("$SYS.REQ.SERVER.PING", &[]),
 ];
 
@@ -381,6 +382,10 @@ async fn what_each_role_does_with_jetstream_succeeds() {
     let submissions = gateway.context.get_key_value("SUBMISSIONS").await.unwrap();
     submissions.create("i", "{}".into()).await.unwrap();
     assert_eq!(submissions.get("i").await.unwrap().unwrap(), "{}");
+    let tasks = gateway.context.get_stream_no_info("TASKS").await.unwrap();
+    let first = tasks.direct_get_first_for_subject("images.tasks.*").await;
+    assert_eq!(first.unwrap().subject.as_str(), "images.tasks.i");
+    assert!(gateway.context.query_account().await.unwrap().storage > 0);
     let fleet = gateway.context.get_key_value("FLEET").await.unwrap();
     let mut members = fleet.watch_with_history(">").await.unwrap();
     assert_eq!(members.next().await.unwrap().unwrap().value, "here");
