@@ -73,15 +73,8 @@ async fn any_server_may_die_during_an_import() {
     };
     it.setup().await;
     let nats = it.cluster.connect().await.unwrap();
-    let kept = until(
-        "setup that names no number of copies ends",
-        DEADLINE,
-        || {
-            let unsaid = TopologyConfig::default();
-            async { topology::setup(&nats, unsaid).await.ok() }
-        },
-    )
-    .await;
+    let told_nothing = || async { topology::setup(&nats, TopologyConfig::default()).await.ok() };
+    let kept = until("setup ends again", DEADLINE, told_nothing).await;
     assert_eq!(kept.replicas, 3);
     let running = [
         it.run("projector", "projector"),
