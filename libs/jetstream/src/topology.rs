@@ -200,6 +200,7 @@ fn no_consumer(stream: &str, name: &str, error: ConsumerInfoError) -> TopologyEr
         ConsumerInfoErrorKind::NotFound => {
             TopologyError::Missing(format!("consumer {name} of stream {stream}"))
         }
+        ConsumerInfoErrorKind::StreamNotFound => TopologyError::Missing(format!("stream {stream}")),
         _ => TopologyError::Server {
             action: format!("reading consumer {name}"),
             source: Box::new(error),
