@@ -263,4 +263,11 @@ def scaling(objects):
         yield "two autoscalers pull at the workers"
 
 
-ALL = [restricted, resources, probes, listening, setting_names, secrets, selectors, images, grace, scaling]
+def sqlite(objects):
+    for workload, container, where in each_container(objects):
+        known = environment(objects, container) if container["name"] in SECRETS else {}
+        if "DATABASE_PATH" in known and "/tmp" not in {m["mountPath"] for m in container.get("volumeMounts", [])}:
+            yield f"{where}: SQLite has no place for temporary files"
+
+
+ALL = [sqlite, restricted, resources, probes, listening, setting_names, secrets, selectors, images, grace, scaling]

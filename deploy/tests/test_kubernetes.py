@@ -177,6 +177,7 @@ MUTATIONS = [
     ("a budget of nothing", "prod", lambda o: named(o, "PodDisruptionBudget", "worker")["spec"]["selector"]["matchLabels"].update(x="y"), "disruption budgets"),
     ("a monitor of no port", "prod", lambda o: named(o, "ServiceMonitor", "gateway")["spec"]["endpoints"][0].update(port="health"), "has no port health"),
     ("a monitor of nothing", "prod", lambda o: named(o, "PodMonitor", "roles")["spec"]["selector"]["matchLabels"].update(x="y"), "selects nothing"),
+    ("SQLite without /tmp", "dev", lambda o: container(o, "projector")["volumeMounts"].pop(), "no place for temporary files"),
     ("latest", "prod", lambda o: container(o, "worker").update(image="imagefleet:latest"), "under one's feet"),
     ("no tag", "prod", lambda o: container(o, "worker").update(image="localhost:5000/imagefleet"), "under one's feet"),
     ("a grace period that cuts uploads", "prod", lambda o: pod(worker(o)).update(terminationGracePeriodSeconds=185), "is killed after"),
