@@ -55,6 +55,10 @@ test-page *ARGS: tools page
 test-deploy *ARGS:
     @bin/deploy-tests "$@"
 
+# Build the image, run compose.yaml on this machine's Docker, kill a worker, and count: --images N --no-build
+try-compose *ARGS:
+    @deploy/try/compose "$@"
+
 # Score the page with Lighthouse; about two minutes on a quiet machine
 lighthouse: tools page
     cargo build --workspace --locked --tests --bins

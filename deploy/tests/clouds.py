@@ -5,7 +5,7 @@ import functools
 
 from manifests import ROOT
 
-SOURCE = ROOT / ".tools/python/azure/mgmt/appcontainers/types.py"
+SOURCE = ROOT / ".tools/env/kubernetes_validate/azure/mgmt/appcontainers/types.py"
 
 
 @functools.cache
