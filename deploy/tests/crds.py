@@ -26,7 +26,10 @@ SELECTOR = _closed({
         "values": {"type": "array", "items": TEXT}}, ("values",))},
 }, ("matchLabels", "matchExpressions"))
 ENDPOINTS = {"type": "array", "minItems": 1, "items": _closed({
-    "port": TEXT, "path": {"type": "string", "pattern": "^/"}, "interval": DURATION}, ("path", "interval"))}
+    "port": TEXT, "path": {"type": "string", "pattern": "^/"}, "interval": DURATION,
+    "relabelings": {"type": "array", "items": _closed({
+        "sourceLabels": {"type": "array", "items": TEXT}, "targetLabel": TEXT,
+        "replacement": {"type": "string", "pattern": "^imagefleet-"}}, ("sourceLabels",))}}, ("path", "interval"))}
 
 POLICIES = _closed({
     "stabilizationWindowSeconds": {"type": "integer", "minimum": 0, "maximum": 3600},
