@@ -40,15 +40,24 @@ nats-passwords:
         echo "NATS_${user}_PASSWORD=p$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')"; \
     done
 
-# Run every test; arguments go to `cargo test`, and then the page's tests are left out
+# Run every test; arguments go to `cargo test`, and then the page's and deploy/'s tests are left out
 test *ARGS: tools page
     cargo test --workspace --locked "$@"
     @[[ $# -gt 0 ]] || bin/just test-page
+    @[[ $# -gt 0 ]] || bin/just test-deploy
 
 # Run the page's tests, in Chromium on the real program
 test-page *ARGS: tools page
     cargo build --workspace --locked --tests --bins
     bin/page-tests "$@"
+
+# Check the manifests, the Dockerfile and the other files of deploy/; no cluster and no Docker needed
+test-deploy *ARGS:
+    @bin/deploy-tests "$@"
+
+# Build the image, run compose.yaml on this machine's Docker, kill a worker, and count: --images N --no-build
+try-compose *ARGS:
+    @deploy/try/compose "$@"
 
 # Score the page with Lighthouse; about two minutes on a quiet machine
 lighthouse: tools page

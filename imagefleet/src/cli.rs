@@ -114,6 +114,15 @@ Examples:
   imagefleet doctor --folder https://drive.google.com/drive/folders/ID
   imagefleet doctor --json | jq '.checks[] | select(.ok | not)'")]
     Doctor(Doctor),
+    /// Ask the role that runs on this machine how it is; for health checks of containers
+    #[command(after_help = "\
+Asks each role where its settings say it listens. Ends with 0 if all that answer are well, with 1 if
+one is not, with 69 if none answers.
+
+Examples:
+  imagefleet health
+  imagefleet health --ready                    and it waits for nothing")]
+    Health(Health),
     /// Fold every event anew and replace the tables by the outcome, or compare them with it
     #[command(after_help = "\
 Works while everything runs: readers see the old tables or the new ones. Needs every event since the
@@ -291,6 +300,13 @@ pub(crate) struct Doctor {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Health {
+    /// Not only whether it runs, but whether everything it needs is there
+    #[arg(long)]
+    pub(crate) ready: bool,
 }
 
 #[derive(Debug, Args)]

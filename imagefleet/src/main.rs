@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod exit;
 mod fleet;
+mod health;
 mod import;
 mod imports;
 mod login;
@@ -83,6 +84,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Resume(args) => control::run(&env, "resume", &args).await,
         Command::Retry(args) => control::retry(&env, &args).await,
         Command::Doctor(args) => doctor::run(&env, &args).await,
+        Command::Health(args) => health::run(&env, &args).await,
         Command::Rebuild(args) => rebuild::run(env, &args).await,
         Command::ApiKey(args) => api_key::run(&args),
         Command::Config(args) => config::run(&env, &args),

@@ -348,3 +348,52 @@ fn a_fresh_key_comes_with_its_entry_and_is_never_the_same() {
     assert_eq!(code(&made(&["--name", "a,b"])), 64);
     assert_eq!(code(&made(&["--scope", "admin"])), 2);
 }
+
+#[test]
+fn health_tells_a_role_that_runs_from_one_that_waits_and_from_none() {
+    for role in ["producer", "worker", "projector", "gateway"] {
+        let folder = tempfile::tempdir().unwrap();
+        // Every role at the same port, lest another test's is asked.
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let here = |arguments: &[&str]| {
+            let mut command = imagefleet(folder.path());
+            command
+                .args(arguments)
+                .env("HOST", "127.0.0.1")
+                .env("GATEWAY_PORT", port.to_string())
+                .env("GOOGLE_API_KEY", "k")
+                .env("NATS_URL", "nats://127.0.0.1:1");
+            for name in ["PRODUCER", "PROJECTOR", "WORKER"] {
+                command.env(format!("{name}_HEALTH_ADDR"), format!("127.0.0.1:{port}"));
+            }
+            command
+        };
+        let none = here(&["health"]).output().unwrap();
+        assert_eq!(code(&none), 69, "{}", stderr(&none));
+
+        let mut process = here(&[role]).stderr(Stdio::null()).spawn().unwrap();
+        let started = std::time::Instant::now();
+        let (well, ready) = loop {
+            let well = here(&["health"]).output().unwrap();
+            let ready = here(&["health", "--ready"]).output().unwrap();
+            let waits = code(&ready) == 1 && stderr(&ready).contains("nats");
+            if (code(&well) == 0 && waits) || started.elapsed().as_secs() > 30 {
+                break (well, ready);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        };
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert_eq!(code(&well), 0, "{role}: {}", stderr(&well));
+        assert_eq!(code(&ready), 1, "{role}: {}", stderr(&ready));
+        assert!(
+            stderr(&ready).contains("nats"),
+            "{role}: {}",
+            stderr(&ready)
+        );
+    }
+}

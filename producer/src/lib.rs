@@ -57,6 +57,33 @@ struct Producer {
 /// # Errors
 /// When the settings cannot work, or the NATS topology is not what the code relies on.
 pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
+    let service = Service {
+        stop: service.stop.child_token(),
+        ..service
+    };
+    let stop = service.stop.clone();
+    let health = async {
+        let served = runtime::health::serve(
+            config.health_listen,
+            service.health.clone(),
+            service.registry.clone(),
+            stop.clone(),
+        )
+        .await;
+        // Only a port that is taken ends it early; that must show at once, not at the end.
+        stop.cancel();
+        served
+    };
+    let work = async {
+        let worked = Box::pin(work(config.clone(), service.clone())).await;
+        stop.cancel();
+        worked
+    };
+    let (health, worked) = tokio::join!(health, work);
+    health.and(worked)
+}
+
+async fn work(config: Config, service: Service) -> anyhow::Result<()> {
     let metrics = Metrics::new(&service.registry)?;
     let quota = Quota::new(config.quota);
     quota.register(ROLE, &service.registry)?;
@@ -92,18 +119,6 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
     });
     let instance = format!("producer-{}", uuid::Uuid::new_v4());
     let stop = &producer.service.stop;
-    let health = async {
-        let served = runtime::health::serve(
-            config.health_listen,
-            service.health.clone(),
-            service.registry.clone(),
-            stop.clone(),
-        )
-        .await;
-        // Only a port that is taken ends it early; that must show at once, not at the end.
-        stop.cancel();
-        served
-    };
     let presence = presence::run(
         &producer.nats,
         (ROLE, &instance),
@@ -147,6 +162,6 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
         tokio::join!(consume, control);
     };
     let follow = producer.controls.run(&producer.nats, stop);
-    let (health, (), (), ()) = tokio::join!(health, presence, follow, work);
-    health
+    tokio::join!(presence, follow, work);
+    Ok(())
 }
