@@ -137,6 +137,11 @@ impl Broker {
             .await
     }
 
+    /// NATS, while it is connected.
+    pub(crate) fn nats(&self) -> Option<Nats> {
+        self.link().ok().map(|link| link.nats)
+    }
+
     /// What is wrong with NATS right now, for people.
     pub(crate) fn trouble(&self) -> Option<&'static str> {
         let unconnected = || self.link().is_err().then(|| Code::QueueUnavailable.title());

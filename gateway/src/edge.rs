@@ -53,6 +53,7 @@ pub(crate) async fn edge(State(edge): State<Arc<Edge>>, request: Request, next: 
     };
 
     if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
+        edge.metrics.problem(problem.code);
         let error = problem.cause.as_ref().map(|cause| format!("{cause:#}"));
         if problem.code == Code::Internal {
             tracing::error!(request.id = %id, %method, %path, error, "request failed");

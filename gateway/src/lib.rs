@@ -21,6 +21,8 @@ mod objects;
 mod openapi;
 mod params;
 mod problem;
+mod progress;
+mod queue;
 mod rate;
 mod reads;
 mod routes;
@@ -59,6 +61,8 @@ pub fn openapi_json() -> anyhow::Result<String> {
     Ok(openapi::json()?)
 }
 
+const ROLE: &str = "gateway";
+
 /// A gateway whose address is bound and that is ready to serve.
 pub struct Gateway {
     listener: TcpListener,
@@ -79,7 +83,11 @@ impl Gateway {
     /// cannot be made; the registry has a gateway's metrics already.
     pub async fn bind(config: Config, registry: Registry, health: Health) -> anyhow::Result<Self> {
         config.check()?;
-        let metrics = metrics::Metrics::new(&registry).context("the gateway's metrics")?;
+        let (metrics, queue, progress) = metrics(&registry).context("the gateway's metrics")?;
+        let expire = [config.nats.expire().await, config.store.expire()].concat();
+        runtime::metrics::credentials(&registry, ROLE, &expire)?;
+        let read_model = ReadModel::open_read_only(&config.read_model);
+        read_model.register(ROLE, &registry)?;
         let store = Box::pin(Store::open(config.store.clone()))
             .await
             .context("the store cannot be opened")?;
@@ -92,12 +100,7 @@ impl Gateway {
         let local_addr = listener.local_addr()?;
         let limits = config.limits;
         let mut background = JoinSet::new();
-        let reads = Reads::start(
-            ReadModel::open_read_only(&config.read_model),
-            limits.request,
-            health.clone(),
-            &mut background,
-        );
+        let reads = Reads::start(read_model, limits.request, health.clone(), &mut background);
         let objects = Objects::start(
             store,
             config.delivery,
@@ -151,6 +154,14 @@ impl Gateway {
             let (app, hub) = (Arc::clone(&app), Arc::clone(&hub));
             async move { hub.run(&app).await }
         });
+        background.spawn({
+            let app = Arc::clone(&app);
+            async move { queue::watch(&app.broker, &queue).await }
+        });
+        background.spawn({
+            let app = Arc::clone(&app);
+            async move { progress::watch(&app.reads, &progress).await }
+        });
         let router = app::router(
             app,
             edge,
@@ -202,6 +213,16 @@ impl Gateway {
         tracing::info!("gateway stopped");
         Ok(())
     }
+}
+
+fn metrics(
+    registry: &Registry,
+) -> prometheus::Result<(metrics::Metrics, queue::Metrics, progress::Metrics)> {
+    Ok((
+        metrics::Metrics::new(registry)?,
+        queue::Metrics::new(registry)?,
+        progress::Metrics::new(registry)?,
+    ))
 }
 
 /// Binds and serves until `stop`.

@@ -3,12 +3,27 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry,
+    register_int_counter_vec_with_registry,
+};
+
+use crate::problem::Code;
+
+/// Why a request does not come as far as its route.
+const REFUSALS: [(Code, &str); 5] = [
+    (Code::RateLimited, "rate"),
+    (Code::Unauthorized, "key"),
+    (Code::InsufficientScope, "scope"),
+    (Code::WrongHost, "host"),
+    (Code::CrossOrigin, "origin"),
+];
 
 #[derive(Clone)]
 pub(crate) struct Metrics {
     requests: IntCounterVec,
     duration: HistogramVec,
+    refused: IntCounterVec,
     pub(crate) connections: IntGauge,
     pub(crate) streams: IntGauge,
 }
@@ -29,6 +44,16 @@ impl Metrics {
             ]),
             &["method", "route"],
         )?;
+        let refused = register_int_counter_vec_with_registry!(
+            "imagefleet_http_refused_total",
+            "Requests refused before their route, by reason",
+            &["reason"],
+            registry
+        )?;
+        // There from the start, so that the first of each is an increase.
+        for (_, reason) in REFUSALS {
+            refused.with_label_values(&[reason]);
+        }
         let connections = IntGauge::new("imagefleet_http_connections", "Open connections")?;
         let streams = IntGauge::new("imagefleet_http_streams", "Open streams of events")?;
         registry.register(Box::new(streams.clone()))?;
@@ -38,9 +63,17 @@ impl Metrics {
         Ok(Self {
             requests,
             duration,
+            refused,
             connections,
             streams,
         })
+    }
+
+    /// What came of a request that was not as it should be.
+    pub(crate) fn problem(&self, code: Code) {
+        if let Some((_, reason)) = REFUSALS.iter().find(|(refusal, _)| *refusal == code) {
+            self.refused.with_label_values(&[reason]).inc();
+        }
     }
 
     /// `route` is a template, never a path: paths would make a series each.

@@ -10,9 +10,8 @@ use anyhow::Context as _;
 use gateway::Gateway;
 use jetstream::topology::{self, TopologyConfig};
 use jetstream::{NatsConfig, User, connect_when_up};
-use prometheus::Registry;
 use read_model::{ReadModel, ReadModelConfig};
-use runtime::{ConfigError, Env, Health, Service};
+use runtime::{ConfigError, Env, Service};
 use storage::StoreConfig;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +20,7 @@ use url::Url;
 use crate::broker::Broker;
 use crate::cli::Up;
 use crate::exit::Exit;
-use crate::{output, roles};
+use crate::output;
 
 /// `imagefleet up`.
 pub(crate) async fn up(env: Env, args: &Up, stop: CancellationToken) -> anyhow::Result<Exit> {
@@ -70,12 +69,8 @@ impl Fleet {
         // Before anything is started, so that a wrong setting leaves no trace.
         check(&env)?;
         let lock = lock(&data)?;
-        let service = Service {
-            health: Health::new("imagefleet"),
-            registry: roles::registry()?,
-            // Roles also end when one of them fails.
-            stop: stop.child_token(),
-        };
+        // Roles also end when one of them fails.
+        let service = Service::new("up", stop.child_token())?;
         let (env, broker) = match env.get("NATS_URL") {
             Some(_) => (env, None),
             None => {
@@ -204,7 +199,7 @@ async fn start_roles(
         ..projector::Config::from_env(&login(User::Projector))?
     };
     drop(ReadModel::open(&projector.read_model).await?);
-    let registry: Registry = service.registry.clone();
+    let registry = service.registry.clone();
     let config = gateway_config(&login(User::Gateway))?;
     let gateway = Gateway::bind(config, registry, service.health.clone())
         .await

@@ -1,8 +1,7 @@
 //! One role per process.
 
 use gateway::Gateway;
-use prometheus::Registry;
-use runtime::{Env, Health, Service};
+use runtime::{Env, Service};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Role;
@@ -22,11 +21,7 @@ impl Role {
 
 /// Run one role until `stop`, then drain it.
 pub(crate) async fn run(role: Role, env: &Env, stop: CancellationToken) -> anyhow::Result<Exit> {
-    let service = Service {
-        health: Health::new(role.name()),
-        registry: registry()?,
-        stop,
-    };
+    let service = Service::new(role.name(), stop)?;
     match role {
         Role::Producer => Box::pin(producer::run(producer::Config::from_env(env)?, service)).await,
         Role::Worker => Box::pin(worker::run(worker::Config::from_env(env)?, service)).await,
@@ -38,15 +33,4 @@ pub(crate) async fn run(role: Role, env: &Env, stop: CancellationToken) -> anyho
         }
     }?;
     Ok(Exit::Success)
-}
-
-/// Where a process registers its metrics; its own memory, files and CPU time are in it where the
-/// system tells.
-pub(crate) fn registry() -> prometheus::Result<Registry> {
-    let registry = Registry::new();
-    #[cfg(target_os = "linux")]
-    registry.register(Box::new(
-        prometheus::process_collector::ProcessCollector::for_self(),
-    ))?;
-    Ok(registry)
 }

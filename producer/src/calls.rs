@@ -9,9 +9,22 @@ use tokio::time::Instant;
 
 use crate::Producer;
 use crate::checkpoint::FolderNode;
+use crate::metrics::took;
 
 /// Answers that make no sense before a single item is held to be the reason.
 const SENSELESS_ANSWERS: u32 = 5;
+
+/// A call for a page.
+const LIST: &str = "list";
+/// How calls show in metrics.
+pub(crate) const OUTCOMES: [&str; 6] = [
+    "ok",
+    "retry",
+    "throttled",
+    "outage",
+    "credentials",
+    "refused",
+];
 
 /// Held while something is asked of Drive: the process then takes its part of the quota.
 struct Busy<'a>(&'a Producer);
@@ -57,10 +70,8 @@ impl Producer {
             drive_id: folder.drive_id.clone(),
         };
         let never = |_: &DriveError, _| false;
-        self.patiently("list", cost::LIST, never, || {
-            self.drive.list(&folder, token)
-        })
-        .await
+        self.patiently(LIST, cost::LIST, never, || self.drive.list(&folder, token))
+            .await
     }
 
     /// What a shortcut points to. Metadata that makes no sense, time after time, is the target's
@@ -98,8 +109,14 @@ impl Producer {
             let permit = self.breaker.admit().await;
             let asked = Instant::now();
             self.quota.acquire(units).await;
-            self.appetite.waited(asked.elapsed());
+            let waited = asked.elapsed();
+            self.appetite.waited(waited);
+            let asked = Instant::now();
             let result = make().await;
+            if call == LIST {
+                took(&self.metrics.phases.quota, waited);
+                took(&self.metrics.phases.list, asked.elapsed());
+            }
             let outcome = match &result {
                 Ok(_) => "ok",
                 Err(error) => match error.kind() {

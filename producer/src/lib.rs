@@ -31,6 +31,8 @@ pub use config::Config;
 use metrics::Metrics;
 use window::Window;
 
+const ROLE: &str = "producer";
+
 /// What every import of this process shares.
 struct Producer {
     nats: Nats,
@@ -56,6 +58,12 @@ struct Producer {
 /// When the settings cannot work, or the NATS topology is not what the code relies on.
 pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
     let metrics = Metrics::new(&service.registry)?;
+    let quota = Quota::new(config.quota);
+    quota.register(ROLE, &service.registry)?;
+    let expire = config.nats.expire().await;
+    runtime::metrics::credentials(&service.registry, ROLE, &expire)?;
+    let read_model = ReadModel::open_read_only(&config.read_model);
+    read_model.register(ROLE, &service.registry)?;
     let Some(nats) =
         jetstream::connect_when_up(&config.nats, &service.health, &service.stop).await?
     else {
@@ -67,8 +75,8 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
     let appetite = Appetite::default();
     let producer = Arc::new(Producer {
         drive: Drive::new(config.drive)?,
-        read_model: ReadModel::open_read_only(&config.read_model),
-        quota: Quota::new(config.quota),
+        read_model,
+        quota,
         activity: Activity::with(appetite.clone()),
         appetite,
         calls: Mutex::default(),
@@ -98,7 +106,7 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
     };
     let presence = presence::run(
         &producer.nats,
-        ("producer", &instance),
+        (ROLE, &instance),
         &producer.quota,
         &producer.activity,
         &service.health,

@@ -5,8 +5,10 @@ use contracts::{Cause, EventBody, ImportId, ImportRequest, Task, subjects};
 use drive::{DriveError, ErrorKind, Page};
 use jetstream::batch::{self, BatchError, Checkpoint as Checkpointed};
 use runtime::backoff::Reconnect;
+use tokio::time::Instant;
 
 use crate::checkpoint::{Checkpoint, FolderNode, PagePart};
+use crate::metrics::took;
 use crate::sort::Sorted;
 use crate::{Producer, announce, checkpoint};
 
@@ -69,7 +71,7 @@ impl Producer {
             let listed = match ahead.take() {
                 Some((of, listed)) if of == part => listed,
                 _ => {
-                    self.window.wait_for_room(&self.nats, import).await?;
+                    self.room(import).await?;
                     self.list_page(&folder, part.token.as_deref()).await
                 }
             };
@@ -128,6 +130,14 @@ impl Producer {
         Some((part, listed))
     }
 
+    /// Wait until the queue has room for tasks of `import`; for how many.
+    async fn room(&self, import: &ImportId) -> anyhow::Result<usize> {
+        let begun = Instant::now();
+        let room = self.window.wait_for_room(&self.nats, import).await?;
+        took(&self.metrics.phases.room, begun.elapsed());
+        Ok(room)
+    }
+
     /// Publish a sorted page as the queue has room, in batches. After the last one listing goes on
     /// at `next`.
     async fn publish_page(
@@ -142,7 +152,7 @@ impl Producer {
         loop {
             // A batch repeats what is known of the folders, so with much of that it holds more.
             let least = at.visited.len() / IDS_PER_TASK;
-            let room = self.window.wait_for_room(&self.nats, import).await?;
+            let room = self.room(import).await?;
             let room = room.max(least).min(MAX_TASKS);
             let now = sorted.split(room);
             at.pages += 1;
@@ -230,7 +240,10 @@ impl Producer {
             payload: payload.into(),
             expected,
         };
-        match batch::publish(&self.nats, messages, checkpoint).await {
+        let begun = Instant::now();
+        let published = batch::publish(&self.nats, messages, checkpoint).await;
+        took(&self.metrics.phases.publish, begun.elapsed());
+        match published {
             Ok(sequence) => {
                 self.metrics.batches.inc();
                 self.metrics

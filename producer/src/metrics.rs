@@ -1,6 +1,14 @@
 //! Metrics.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use std::time::Duration;
+
+use prometheus::{
+    Histogram, IntCounter, IntCounterVec, IntGauge, Registry, exponential_buckets, histogram_opts,
+    register_histogram_vec_with_registry, register_int_counter_vec_with_registry,
+    register_int_counter_with_registry, register_int_gauge_with_registry,
+};
+
+use crate::calls;
 
 /// What a producer counts.
 pub(crate) struct Metrics {
@@ -14,43 +22,87 @@ pub(crate) struct Metrics {
     pub(crate) commands: IntCounterVec,
     /// Imports being listed.
     pub(crate) listing: IntGauge,
+    /// Where the time of listing goes.
+    pub(crate) phases: Phases,
+}
+
+/// Where the time goes.
+pub(crate) struct Phases {
+    /// Waiting for quota, before a call for a page.
+    pub(crate) quota: Histogram,
+    /// That call.
+    pub(crate) list: Histogram,
+    /// Waiting for room in the queue, before a batch.
+    pub(crate) room: Histogram,
+    /// That batch.
+    pub(crate) publish: Histogram,
 }
 
 impl Metrics {
     pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let phases = register_histogram_vec_with_registry!(
+            histogram_opts!(
+                "imagefleet_producer_phase_seconds",
+                "Time per phase of listing a page",
+                exponential_buckets(0.001, 2.0, 18)?
+            ),
+            &["phase"],
+            registry
+        )?;
+        let phase = |name| phases.with_label_values(&[name]);
         let metrics = Self {
-            batches: IntCounter::new(
+            batches: register_int_counter_with_registry!(
                 "imagefleet_producer_batches_total",
                 "Batches of tasks published",
+                registry
             )?,
-            entries: IntCounterVec::new(
-                Opts::new(
-                    "imagefleet_producer_entries_total",
-                    "Entries listed or queued again, by outcome",
-                ),
+            entries: register_int_counter_vec_with_registry!(
+                "imagefleet_producer_entries_total",
+                "Entries listed or queued again, by outcome",
                 &["outcome"],
+                registry
             )?,
-            drive_requests: IntCounterVec::new(
-                Opts::new(
-                    "imagefleet_producer_drive_requests_total",
-                    "Calls to Google Drive",
-                ),
+            drive_requests: register_int_counter_vec_with_registry!(
+                "imagefleet_producer_drive_requests_total",
+                "Calls to Google Drive",
                 &["call", "outcome"],
+                registry
             )?,
-            commands: IntCounterVec::new(
-                Opts::new(
-                    "imagefleet_producer_commands_total",
-                    "Commands carried out, by action",
-                ),
+            commands: register_int_counter_vec_with_registry!(
+                "imagefleet_producer_commands_total",
+                "Commands carried out, by action",
                 &["action"],
+                registry
             )?,
-            listing: IntGauge::new("imagefleet_producer_listing", "Imports being listed")?,
+            listing: register_int_gauge_with_registry!(
+                "imagefleet_producer_listing",
+                "Imports being listed",
+                registry
+            )?,
+            phases: Phases {
+                quota: phase("quota"),
+                list: phase("list"),
+                room: phase("room"),
+                publish: phase("publish"),
+            },
         };
-        registry.register(Box::new(metrics.batches.clone()))?;
-        registry.register(Box::new(metrics.entries.clone()))?;
-        registry.register(Box::new(metrics.drive_requests.clone()))?;
-        registry.register(Box::new(metrics.commands.clone()))?;
-        registry.register(Box::new(metrics.listing.clone()))?;
+        // There from the start, so that the first of each is an increase.
+        for outcome in ["queued", "skipped", "redriven"] {
+            metrics.entries.with_label_values(&[outcome]);
+        }
+        for action in ["cancel", "pause", "resume", "retry", "unreadable"] {
+            metrics.commands.with_label_values(&[action]);
+        }
+        for call in ["list", "get"] {
+            for outcome in calls::OUTCOMES {
+                metrics.drive_requests.with_label_values(&[call, outcome]);
+            }
+        }
         Ok(metrics)
     }
+}
+
+/// Note how long one phase took.
+pub(crate) fn took(phase: &Histogram, time: Duration) {
+    phase.observe(time.as_secs_f64());
 }

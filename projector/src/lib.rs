@@ -13,6 +13,7 @@ mod standby;
 
 use contracts::streams;
 use jetstream::{Nats, presence, topology};
+use prometheus::Registry;
 use read_model::{ReadModel, ReadModelError};
 use runtime::backoff::Reconnect;
 use runtime::{Health, Service};
@@ -23,6 +24,8 @@ pub use config::Config;
 use events::Batch;
 use metrics::Metrics;
 pub use rebuild::{Options, Rebuilt, rebuild};
+
+const ROLE: &str = "projector";
 
 /// The projection's checkpoint: the last event folded into the tables.
 pub const CHECKPOINT: &str = read_model::CHECKPOINT;
@@ -35,9 +38,12 @@ pub const CHECKPOINT: &str = read_model::CHECKPOINT;
 pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
     let projector = Projector {
         metrics: Metrics::new(&service.registry)?,
+        registry: service.registry.clone(),
         health: service.health.clone(),
         stop: service.stop.child_token(),
     };
+    let expire = config.nats.expire().await;
+    runtime::metrics::credentials(&service.registry, ROLE, &expire)?;
     let stop = &projector.stop;
     // Whichever ends, the other must not go on alone: neither without its health being seen, nor
     // answering for work that nobody does.
@@ -63,6 +69,7 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
 
 struct Projector {
     metrics: Metrics,
+    registry: Registry,
     health: Health,
     stop: CancellationToken,
 }
@@ -108,7 +115,7 @@ impl Projector {
             };
             // Who asks for a status should hear why nothing is folded, as long as anybody can say.
             let instance = format!("projector-{}", uuid::Uuid::new_v4());
-            let entry = ("projector", instance.as_str());
+            let entry = (ROLE, instance.as_str());
             let tell = presence::tell(&nats, entry, &self.health, &ended);
             let (folded, ()) = tokio::join!(fold, tell);
             folded
@@ -123,6 +130,7 @@ impl Projector {
             match ReadModel::open(&config.read_model).await {
                 Ok(read_model) => {
                     self.health.ready("sql");
+                    read_model.register(ROLE, &self.registry)?;
                     return Ok(Some(read_model));
                 }
                 Err(error) if error.is_outage() => {
@@ -189,6 +197,7 @@ impl Projector {
             () = self.stop.cancelled() => return Ok(()),
             opened = opened => opened?,
         };
+        let _active = self.metrics.active();
         let noted = Notify::new();
         // A projector that stands by is not here.
         tokio::select! {

@@ -45,10 +45,7 @@ impl Worker {
         // No row points to a replaced object. To say that it is gone could only do harm: its file may
         // have changed back since, and a row of the same key would be taken for the one that is meant.
         if task.written_by.is_some() {
-            self.metrics
-                .images
-                .with_label_values(&["replaced", ""])
-                .inc();
+            self.metrics.outcome("replaced", None);
             return Settle::Done;
         }
         let deleted = EventBody::ImageDeleted {
@@ -57,10 +54,7 @@ impl Worker {
         };
         self.announce(&task.import_id, &sequence.to_string(), deleted)
             .await;
-        self.metrics
-            .images
-            .with_label_values(&["deleted", ""])
-            .inc();
+        self.metrics.outcome("deleted", None);
         Settle::Done
     }
 

@@ -35,6 +35,9 @@ pub(crate) struct Stored {
 pub(crate) struct Took {
     pub(crate) quota: Duration,
     pub(crate) download: Duration,
+    /// After the last byte: is it what was listed, and, of a small one, what is it? Hashing is a part
+    /// of downloading.
+    pub(crate) verify: Duration,
     pub(crate) upload: Duration,
 }
 
@@ -157,6 +160,7 @@ impl Worker {
         match start {
             Start::Whole(bytes) => {
                 let download = begun.elapsed();
+                let begun = Instant::now();
                 let sums = hashes.finish();
                 sums.check(file)?;
                 let facts = recognise(file, &bytes)?;
@@ -168,6 +172,7 @@ impl Worker {
                     Some(sums.md5),
                     Some(sums.sha256.clone()),
                 );
+                let verify = begun.elapsed();
                 let begun = Instant::now();
                 writing.begin();
                 self.store.put(&key, bytes, &info).await?;
@@ -175,6 +180,7 @@ impl Worker {
                 let took = Took {
                     quota,
                     download,
+                    verify,
                     upload,
                 };
                 Ok(stored(key, sums, facts, took))
@@ -194,6 +200,7 @@ impl Worker {
                     upload.write(bytes).await?;
                 }
                 let download = begun.elapsed();
+                let begun = Instant::now();
                 let sums = hashes.finish();
                 if let Err(mismatch) = sums.check(file) {
                     // Also done when the upload is dropped; here it is awaited. That it fails is no
@@ -203,6 +210,7 @@ impl Worker {
                     }
                     return Err(mismatch);
                 }
+                let verify = begun.elapsed();
                 let begun = Instant::now();
                 writing.begin();
                 upload.complete().await?;
@@ -210,6 +218,7 @@ impl Worker {
                 let took = Took {
                     quota,
                     download,
+                    verify,
                     upload,
                 };
                 Ok(stored(key, sums, facts, took))

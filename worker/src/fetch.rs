@@ -66,6 +66,7 @@ impl Fetch<'_> {
             match self.body.chunk().await {
                 Ok(Some(bytes)) => {
                     self.received += bytes.len() as u64;
+                    self.worker.metrics.downloaded.inc_by(bytes.len() as u64);
                     return Ok(Some(bytes));
                 }
                 Ok(None) => return Ok(None),
@@ -105,12 +106,8 @@ impl Fetch<'_> {
                 .drive
                 .download_from(&self.file.id, key, self.received, length)
                 .await;
-            let outcome = rest.as_ref().map_or_else(outage::outcome, |_| "ok");
-            self.worker
-                .metrics
-                .drive_requests
-                .with_label_values(&["resume", outcome])
-                .inc();
+            let outcome = rest.as_ref().map_or_else(outage::outcome, |_| outage::OK);
+            self.worker.metrics.asked_drive("resume", outcome);
             let error = match rest {
                 Ok(rest) => {
                     tracing::debug!(

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Worker;
 use crate::import::Outcome;
+use crate::metrics::took;
 use crate::suspects::{self, Standing, deaths};
 
 /// How to settle a delivery.
@@ -50,7 +51,7 @@ pub(crate) async fn handle(
         Settle::Later(delay) => delivery.nak_after(delay).await,
         Settle::HandBack => hand_back(&worker, delivery).await,
     };
-    worker.metrics.phase("settle", begun.elapsed());
+    took(&worker.metrics.phases.settle, begun.elapsed());
     if let Err(error) = settled {
         tracing::warn!(error = %error, "settling failed; the task will be delivered again");
     }
@@ -132,8 +133,7 @@ async fn image(
         } else {
             match worker.park(delivery, &task).await {
                 Control::Paused => {
-                    let images = &worker.metrics.images;
-                    images.with_label_values(&["parked", ""]).inc();
+                    worker.metrics.outcome("parked", None);
                     return;
                 }
                 Control::Cancelled => outcome = Some(Outcome::Dropped),
@@ -147,21 +147,22 @@ async fn image(
     };
     let begun = Instant::now();
     finish(worker, task, outcome).await;
-    worker.metrics.phase("report", begun.elapsed());
+    took(&worker.metrics.phases.report, begun.elapsed());
 }
 
 async fn finish(worker: &Worker, task: ImportImage, outcome: Outcome) {
-    let images = &worker.metrics.images;
     match outcome {
         Outcome::Imported(file, stored) => {
-            if let Some(took) = &stored.took {
+            if let Some(times) = &stored.took {
+                let phases = &worker.metrics.phases;
                 worker.metrics.bytes.inc_by(stored.size);
-                worker.metrics.phase("quota", took.quota);
-                worker.metrics.phase("download", took.download);
-                worker.metrics.phase("upload", took.upload);
+                took(&phases.quota, times.quota);
+                took(&phases.download, times.download);
+                took(&phases.verify, times.verify);
+                took(&phases.upload, times.upload);
             }
             worker.imported(&task, file, *stored).await;
-            images.with_label_values(&["imported", ""]).inc();
+            worker.metrics.imported(task.attempt);
         }
         Outcome::Retry(cause, message, after) => {
             match worker.retry.delay_after(task.attempt, after) {
@@ -177,7 +178,7 @@ async fn finish(worker: &Worker, task: ImportImage, outcome: Outcome) {
                         "image failed; retrying"
                     );
                     worker.retry(&task, cause, message, delay).await;
-                    images.with_label_values(&["retrying", cause.code()]).inc();
+                    worker.metrics.outcome("retrying", Some(cause));
                 }
                 None => fail(worker, task, cause, message).await,
             }
@@ -189,7 +190,7 @@ async fn finish(worker: &Worker, task: ImportImage, outcome: Outcome) {
                 image.id = %task.file.item_id,
                 "import was cancelled; task dropped"
             );
-            images.with_label_values(&["dropped", ""]).inc();
+            worker.metrics.outcome("dropped", None);
         }
     }
 }
@@ -203,12 +204,9 @@ async fn fail(worker: &Worker, task: ImportImage, cause: Cause, message: String)
         error = message,
         "image failed for good"
     );
+    let attempts = task.attempt;
     worker.failed(task, cause, message).await;
-    worker
-        .metrics
-        .images
-        .with_label_values(&["failed", cause.code()])
-        .inc();
+    worker.metrics.failed(cause, attempts);
 }
 
 /// Kept as an event for people to look at, because it names no image that could be counted.
@@ -238,9 +236,5 @@ async fn unreadable(worker: &Worker, delivery: &Delivery, error: &DecodeError) {
     worker
         .announce(&import, &delivery.stream_sequence().to_string(), body)
         .await;
-    worker
-        .metrics
-        .images
-        .with_label_values(&["unreadable", cause.code()])
-        .inc();
+    worker.metrics.outcome("unreadable", Some(cause));
 }

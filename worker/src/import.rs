@@ -252,12 +252,9 @@ impl Worker {
     fn count_download(&self, result: &Result<Stored, Failure>) {
         let outcome = match result {
             Err(Failure::Drive(error)) => outage::outcome(error),
-            _ => "ok",
+            _ => outage::OK,
         };
-        self.metrics
-            .drive_requests
-            .with_label_values(&["download", outcome])
-            .inc();
+        self.metrics.asked_drive("download", outcome);
     }
 }
 

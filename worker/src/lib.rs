@@ -40,6 +40,7 @@ use metrics::Metrics;
 use suspects::Suspects;
 use tickets::LastFetch;
 
+const ROLE: &str = "worker";
 /// How long the end may take beyond the grace period.
 const LATEST: Duration = Duration::from_secs(5);
 
@@ -72,6 +73,13 @@ struct Worker {
 /// When the settings cannot work, or the NATS topology is not what the code relies on.
 pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
     let metrics = Metrics::new(&service.registry)?;
+    metrics
+        .slots
+        .set(i64::try_from(config.concurrency).unwrap_or(i64::MAX));
+    let quota = Quota::new(config.quota);
+    quota.register(ROLE, &service.registry)?;
+    let expire = [config.nats.expire().await, config.store.expire()].concat();
+    runtime::metrics::credentials(&service.registry, ROLE, &expire)?;
     let stop = service.stop.child_token();
     // Later than `stop`: health and quota shares are kept until the last held task is done.
     let drained = CancellationToken::new();
@@ -88,7 +96,8 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
         served
     };
     let work = async {
-        let worked = Box::pin(work(&config, &service.health, metrics, &stop, &drained)).await;
+        let shared = (&service.health, metrics, quota);
+        let worked = Box::pin(work(&config, shared, &stop, &drained)).await;
         drained.cancel();
         worked
     };
@@ -98,8 +107,7 @@ pub async fn run(config: Config, service: Service) -> anyhow::Result<()> {
 
 async fn work(
     config: &Config,
-    health: &Health,
-    metrics: Metrics,
+    (health, metrics, quota): (&Health, Metrics, Quota),
     stop: &CancellationToken,
     drained: &CancellationToken,
 ) -> anyhow::Result<()> {
@@ -117,7 +125,7 @@ async fn work(
         drive,
         nobody: "imagefleet-is-drive-there".parse()?,
         store,
-        quota: Quota::new(config.quota),
+        quota,
         held: Held::new(activity.clone(), metrics.in_flight.clone()),
         activity,
         last_fetch: LastFetch::default(),
@@ -133,7 +141,7 @@ async fn work(
     });
     let presence = presence::run(
         &worker.nats,
-        ("worker", &worker.instance),
+        (ROLE, &worker.instance),
         &worker.quota,
         &worker.activity,
         health,

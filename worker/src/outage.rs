@@ -6,6 +6,12 @@ use runtime::breaker::Permit;
 use crate::Worker;
 use crate::import::chain;
 
+/// How a call to Drive that was answered shows in metrics.
+pub(crate) const OK: &str = "ok";
+/// All that [`outcome`] may say, and [`OK`].
+pub(crate) const OUTCOMES: [&str; 6] =
+    [OK, "retry", "throttled", "outage", "credentials", "refused"];
+
 impl Worker {
     /// Leave to use Drive. While it is away one task at a time asks a cheap question; an image is
     /// downloaded only once that is answered.
@@ -42,13 +48,8 @@ impl Worker {
     ) -> Result<Entry, DriveError> {
         self.quota.acquire(cost::GET).await;
         let answer = self.drive.file(file, resource_key).await;
-        let outcome = answer
-            .as_ref()
-            .map_or_else(|error| outcome(error), |_| "ok");
-        self.metrics
-            .drive_requests
-            .with_label_values(&["get", outcome])
-            .inc();
+        let outcome = answer.as_ref().map_or_else(|error| outcome(error), |_| OK);
+        self.metrics.asked_drive("get", outcome);
         answer
     }
 

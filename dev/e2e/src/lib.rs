@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod broker;
+pub mod metrics;
 
 use std::collections::BTreeSet;
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use drive_sim::Faults;
-use e2e::{assert_every_byte, bucket, drive, rows};
+use e2e::{assert_every_byte, bucket, drive, metrics, rows};
 use serde_json::Value;
 use testkit::{Fleet, Process, fleet, until};
 
@@ -225,6 +225,26 @@ async fn up_does_the_same_in_one_process() {
     );
     assert_every_byte(&url, &store, 2500).await;
     assert_eq!(sim.stats().requests.download, 2500);
+
+    // One address answers for all roles, each by its name.
+    let scraped = reqwest::get(format!("{url}/metrics")).await.unwrap();
+    let scraped = scraped.text().await.unwrap();
+    let exported = metrics::exported(&scraped);
+    let wrong = metrics::undocumented(&exported, &metrics::documented());
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    metrics::assert_lint_free(&scraped).await;
+    for (name, roles) in [
+        ("imagefleet_build_info", &["up"][..]),
+        ("imagefleet_dependency_up", &["up"]),
+        ("imagefleet_quota_units_total", &["producer", "worker"]),
+        (
+            "imagefleet_sql_connections",
+            &["gateway", "producer", "projector"],
+        ),
+    ] {
+        let found = exported[name].labels["role"].iter().flatten();
+        assert!(found.eq(roles), "{name}: {:?}", exported[name]);
+    }
     let pid = std::fs::read_to_string(data.join("nats/run/nats.pid")).unwrap();
     let log = up.log();
     assert!(up.stop().await.unwrap().success(), "{log}");

@@ -18,6 +18,7 @@ mod items;
 mod keys;
 mod limits;
 mod live;
+mod metrics;
 mod openapi;
 mod outages;
 mod overview;

@@ -12,6 +12,7 @@ pub mod consume;
 mod controls;
 mod delivery;
 mod denials;
+mod expiry;
 mod logins;
 mod lost;
 mod members;

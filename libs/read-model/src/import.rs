@@ -29,7 +29,8 @@ pub enum ImportStatus {
 }
 
 impl ImportStatus {
-    const ALL: [Self; 5] = [
+    /// Every status.
+    pub const ALL: [Self; 5] = [
         Self::Processing,
         Self::Completed,
         Self::Failed,

@@ -11,6 +11,7 @@ mod history;
 mod image;
 mod import;
 mod item;
+mod metrics;
 mod query;
 mod rebuild;
 mod removal;

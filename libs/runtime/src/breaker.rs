@@ -46,6 +46,7 @@ impl Breaker {
     #[must_use]
     pub fn new(dependency: &'static str, health: Health) -> Self {
         health.ready(dependency);
+        health.opened(dependency, 0);
         Self {
             inner: Arc::new(Inner {
                 dependency,
@@ -184,6 +185,7 @@ impl Permit {
         let inner = &self.breaker.inner;
         inner.health.waiting(inner.dependency, why);
         if let Some(delay) = opened {
+            inner.health.opened(inner.dependency, 1);
             let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
             tracing::warn!(
                 dependency = inner.dependency,

@@ -1,7 +1,7 @@
 //! Liveness, readiness and metrics over HTTP.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -16,7 +16,22 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone)]
 pub struct Health {
     role: &'static str,
-    dependencies: Arc<Mutex<BTreeMap<String, Option<String>>>>,
+    dependencies: Arc<Mutex<BTreeMap<String, Known>>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// Why it is waited for; `None` while it answers.
+    why: Option<String>,
+    /// How often its breakers opened; `None` if it has none.
+    opened: Option<u64>,
+}
+
+/// What of a dependency is counted.
+pub(crate) struct Tally {
+    pub(crate) dependency: String,
+    pub(crate) ready: bool,
+    pub(crate) opened: Option<u64>,
 }
 
 /// A snapshot of [`Health`].
@@ -52,12 +67,14 @@ impl Health {
         }
     }
 
-    fn set(&self, dependency: &str, why: Option<String>) {
-        let mut all = self
-            .dependencies
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
+        self.dependencies
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        all.insert(dependency.to_owned(), why);
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, dependency: &str, why: Option<String>) {
+        self.all().entry(dependency.to_owned()).or_default().why = why;
     }
 
     /// `dependency` answers.
@@ -70,26 +87,46 @@ impl Health {
         self.set(dependency, Some(why.into()));
     }
 
+    /// A breaker of `dependency` opened, or `times` is 0 and it merely has one.
+    pub(crate) fn opened(&self, dependency: &str, times: u64) {
+        let mut all = self.all();
+        let state = all.entry(dependency.to_owned()).or_default();
+        state.opened = Some(state.opened.unwrap_or(0) + times);
+    }
+
+    /// The role that was named.
+    pub(crate) fn role(&self) -> &'static str {
+        self.role
+    }
+
+    pub(crate) fn tally(&self) -> Vec<Tally> {
+        let all = self.all();
+        all.iter()
+            .map(|(dependency, state)| Tally {
+                dependency: dependency.clone(),
+                ready: state.why.is_none(),
+                opened: state.opened,
+            })
+            .collect()
+    }
+
     /// What holds now.
     #[must_use]
     pub fn snapshot(&self) -> HealthReport {
-        let all = self
-            .dependencies
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let ready = all.values().all(Option::is_none);
+        let all = self.all();
+        let ready = all.values().all(|state| state.why.is_none());
         HealthReport {
             status: if ready { "ok" } else { "waiting" },
             role: self.role,
             version: env!("CARGO_PKG_VERSION"),
             dependencies: all
                 .iter()
-                .map(|(name, why)| {
+                .map(|(name, state)| {
                     (
                         name.clone(),
                         Dependency {
-                            ready: why.is_none(),
-                            why: why.clone(),
+                            ready: state.why.is_none(),
+                            why: state.why.clone(),
                         },
                     )
                 })
@@ -100,12 +137,9 @@ impl Health {
     /// Each dependency that is away, and why.
     #[must_use]
     pub fn missing(&self) -> BTreeMap<String, String> {
-        let all = self
-            .dependencies
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let all = self.all();
         all.iter()
-            .filter_map(|(name, why)| Some((name.clone(), why.clone()?)))
+            .filter_map(|(name, state)| Some((name.clone(), state.why.clone()?)))
             .collect()
     }
 

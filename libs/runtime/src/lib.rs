@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod breaker;
 pub mod env;
 pub mod health;
+pub mod metrics;
 pub mod quota;
 mod service;
 pub mod signals;

@@ -130,6 +130,16 @@ impl Quota {
         self.pace().ledger.spent(Instant::now())
     }
 
+    /// Units a minute that this process may spend now, after the other side's complaints; unlimited
+    /// without a limit.
+    pub(crate) fn pace_per_minute(&self) -> f64 {
+        let pace = self.pace();
+        let limit = self.inner.units_per_minute;
+        limit.map_or(f64::INFINITY, |limit| {
+            f64::from(limit) * pace.share * pace.adapted
+        })
+    }
+
     /// Units spent so far.
     #[must_use]
     pub fn spent(&self) -> u64 {

@@ -3,7 +3,7 @@
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 
-use crate::Health;
+use crate::{Health, metrics};
 
 /// Shared by the roles of one process.
 #[derive(Clone)]
@@ -14,4 +14,22 @@ pub struct Service {
     pub registry: Registry,
     /// Cancelled to drain and end.
     pub stop: CancellationToken,
+}
+
+impl Service {
+    /// That of a process of its own: its build, what it waits for, and its memory, files and CPU time
+    /// are registered.
+    ///
+    /// # Errors
+    /// None that is known: the registry is new.
+    pub fn new(role: &'static str, stop: CancellationToken) -> prometheus::Result<Self> {
+        let health = Health::new(role);
+        let registry = Registry::new();
+        metrics::process(&health, &registry)?;
+        Ok(Self {
+            health,
+            registry,
+            stop,
+        })
+    }
 }

@@ -22,6 +22,17 @@ pub enum StoreConfig {
 }
 
 impl StoreConfig {
+    /// Unix time at which `azure_sas` expires, if there is one and it says so. Other credentials do not
+    /// expire, or are renewed by themselves.
+    #[must_use]
+    pub fn expire(&self) -> Vec<(&'static str, i64)> {
+        let at = match self {
+            Self::Azure(config) => config.sas_expires(),
+            Self::S3(_) | Self::Local { .. } => None,
+        };
+        at.map(|at| ("azure_sas", at)).into_iter().collect()
+    }
+
     /// Whether any browser can reach the store: Amazon's and Microsoft's own, but not necessarily a
     /// server of one's own.
     #[must_use]

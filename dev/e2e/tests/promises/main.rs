@@ -4,6 +4,7 @@
 
 mod fairness;
 mod memory;
+mod metrics;
 mod outages;
 mod poison;
 mod producer_crashes;

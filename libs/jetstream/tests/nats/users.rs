@@ -68,6 +68,7 @@ const PUBLISH: &[(&str, &[User])] = &[
     ("$JS.ACK.EVENTS.some.1.1.1.1.1", &[]),
     // Looking at single messages.
     ("$JS.API.STREAM.MSG.GET.TASKS", &[User::Producer]),
+    ("$JS.API.DIRECT.GET.TASKS", &[User::Producer, User::Gateway]),
     ("$JS.API.DIRECT.GET.TASKS.images.tasks.i", &[User::Producer]),
     ("$JS.API.STREAM.MSG.GET.IMPORTS", &[]),
     ("$JS.API.DIRECT.GET.IMPORTS", &[]),
@@ -140,7 +141,7 @@ const PUBLISH: &[(&str, &[User])] = &[
         "$JS.API.CONSUMER.INFO.TASKS.workers",
         &[User::Producer, User::Worker, User::Projector, User::Gateway],
     ),
-    ("$JS.API.INFO", &[]),
+    ("$JS.API.INFO", &[User::Gateway]),
     ("$SYS.REQ.SERVER.PING", &[]),
 ];
 

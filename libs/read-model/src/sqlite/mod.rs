@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use contracts::Event;
 
+use crate::metrics::{Connections, Waits};
 use crate::{Folded, ReadModelError, Result};
 use readers::Readers;
 pub(crate) use rebuild::{Held, Look, Rebuild};
@@ -59,6 +60,14 @@ impl Sqlite {
             readers: Readers::new(path),
             writer: None,
         }
+    }
+
+    pub(crate) fn waits(&self) -> &Waits {
+        &self.readers.waits
+    }
+
+    pub(crate) fn connections(&self) -> Connections {
+        self.readers.connections()
     }
 
     pub(crate) async fn fold(

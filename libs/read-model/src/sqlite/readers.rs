@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
@@ -10,6 +11,7 @@ use tokio::task::spawn_blocking;
 use super::file::Opened;
 use super::schema::{open_reader, unavailable};
 use crate::Result;
+use crate::metrics::{Connections, Waits};
 
 /// Connections at most; further queries wait for one.
 const READERS: usize = 4;
@@ -19,6 +21,7 @@ pub(super) struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Opened>>,
     slots: Arc<Semaphore>,
+    pub(super) waits: Waits,
 }
 
 impl Readers {
@@ -27,6 +30,7 @@ impl Readers {
             path: path.to_owned(),
             idle: Mutex::new(Vec::new()),
             slots: Arc::new(Semaphore::new(READERS)),
+            waits: Waits::default(),
         })
     }
 
@@ -36,10 +40,12 @@ impl Readers {
         T: Send + 'static,
         Q: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
+        let asked = Instant::now();
         let slot = Arc::clone(&self.slots)
             .acquire_owned()
             .await
             .map_err(unavailable)?;
+        self.waits.note(asked.elapsed());
         let readers = Arc::clone(self);
         let answer = spawn_blocking(move || {
             let answer = readers.run(query);
@@ -47,6 +53,18 @@ impl Readers {
             answer
         });
         answer.await.map_err(unavailable)?
+    }
+
+    pub(super) fn connections(&self) -> Connections {
+        Connections {
+            idle: self
+                .idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .len(),
+            busy: READERS - self.slots.available_permits().min(READERS),
+            limit: READERS,
+        }
     }
 
     /// A connection that has failed, or whose file is not at its path any more, is not used again.

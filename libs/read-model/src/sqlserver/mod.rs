@@ -28,6 +28,7 @@ use contracts::Event;
 use tiberius::{Row, ToSql};
 
 use crate::fold::number;
+use crate::metrics::{Connections, Waits};
 use crate::settings::{Schema, SqlServerConfig};
 use crate::{Folded, ReadModelError, Result};
 use connect::settings;
@@ -90,6 +91,14 @@ impl SqlServer {
         Self {
             shared: Arc::new(shared),
         }
+    }
+
+    pub(crate) fn waits(&self) -> &Waits {
+        self.shared.pool.waits()
+    }
+
+    pub(crate) fn connections(&self) -> Connections {
+        self.shared.pool.connections()
     }
 
     /// A statement with the tables' schema in it.

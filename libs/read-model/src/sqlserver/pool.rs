@@ -1,5 +1,6 @@
 //! A pool of connections: some are kept, further ones are opened while there is more to do.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{Manager, Metrics, Object, PoolError, RecycleError, RecycleResult};
@@ -9,6 +10,7 @@ use tokio::time::timeout;
 
 use super::connect::Connection;
 use super::fault::{Fault, timed_out};
+use crate::metrics::{Connections, Waits};
 
 /// How long to wait for one of the open connections when there may be no further one; longer than
 /// making one takes, so that the server's own words are heard.
@@ -25,11 +27,11 @@ pub(super) const PING: &str = "SELECT 1";
 
 /// Makes connections and tells which are still good.
 #[derive(Debug)]
-pub(super) struct Connections {
+pub(super) struct Maker {
     settings: Config,
 }
 
-impl Manager for Connections {
+impl Manager for Maker {
     type Type = Connection;
     type Error = Error;
 
@@ -53,21 +55,39 @@ impl Manager for Connections {
 /// Connections to one server.
 #[derive(Clone, Debug)]
 pub(super) struct Pool {
-    inner: deadpool::managed::Pool<Connections>,
+    inner: deadpool::managed::Pool<Maker>,
     kept: usize,
+    waits: Arc<Waits>,
 }
 
 impl Pool {
     /// Up to `kept` connections that stay, and `overflow` that are closed after use.
     pub(super) fn new(settings: Config, kept: usize, overflow: usize) -> Self {
-        let inner = deadpool::managed::Pool::builder(Connections { settings })
+        let inner = deadpool::managed::Pool::builder(Maker { settings })
             .max_size(kept.saturating_add(overflow))
             // The latest used first, so that a quiet time lets the others grow old.
             .queue_mode(deadpool::managed::QueueMode::Lifo)
             .build();
         // Building fails only where deadpool is to time things out; here nothing is.
         let inner = inner.unwrap_or_else(|error| unreachable!("{error}"));
-        Self { inner, kept }
+        Self {
+            inner,
+            kept,
+            waits: Arc::default(),
+        }
+    }
+
+    pub(super) fn waits(&self) -> &Waits {
+        &self.waits
+    }
+
+    pub(super) fn connections(&self) -> Connections {
+        let status = self.inner.status();
+        Connections {
+            idle: status.available.min(status.size),
+            busy: status.size.saturating_sub(status.available),
+            limit: status.max_size,
+        }
     }
 
     /// A connection that is not of the pool, for requests that may take `patience`.
@@ -89,9 +109,11 @@ impl Pool {
     }
 
     pub(super) async fn lease(&self) -> Result<Lease, Fault> {
-        let object = timeout(WAIT, Box::pin(self.inner.get()))
-            .await
-            .map_err(|_| timed_out("waiting for a free connection (DB_POOL_SIZE)", WAIT))?;
+        let asked = Instant::now();
+        let object = timeout(WAIT, Box::pin(self.inner.get())).await;
+        self.waits.note(asked.elapsed());
+        let object =
+            object.map_err(|_| timed_out("waiting for a free connection (DB_POOL_SIZE)", WAIT))?;
         match object {
             Ok(object) => Ok(Lease {
                 object: Some(object),
@@ -109,7 +131,7 @@ impl Pool {
 /// stopped waiting.
 #[derive(Debug)]
 pub(super) struct Lease {
-    object: Option<Object<Connections>>,
+    object: Option<Object<Maker>>,
     kept: usize,
     sound: bool,
 }

@@ -6,6 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use runtime::{ConfigError, Env};
 use secrecy::{ExposeSecret, SecretString};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use url::{Host, Url};
 
 const CONNECTION_STRING: &str = "AZURE_STORAGE_CONNECTION_STRING";
@@ -185,6 +187,23 @@ impl AzureConfig {
         })
     }
 
+    /// Unix time at which a shared access signature expires: its `se`, a time or a day.
+    pub(crate) fn sas_expires(&self) -> Option<i64> {
+        let AzureCredential::Sas(sas) = &self.credential else {
+            return None;
+        };
+        let mut pairs = url::form_urlencoded::parse(sas.expose_secret().as_bytes());
+        let (_, at) = pairs.find(|(name, _)| name == "se")?;
+        let whole = match at.len() {
+            10 => format!("{at}T00:00:00Z"),
+            // Seconds may be left out.
+            17 => at.replace('Z', ":00Z"),
+            _ => at.into_owned(),
+        };
+        let at = OffsetDateTime::parse(&whole, &Rfc3339).ok()?;
+        Some(at.unix_timestamp())
+    }
+
     pub(crate) fn is_public_service(&self) -> bool {
         let host = self.endpoint.host_str().unwrap_or_default();
         CLOUDS.iter().any(|cloud| host.ends_with(cloud))
@@ -295,6 +314,29 @@ mod tests {
 
     fn connected(string: &str) -> Result<AzureConfig, ConfigError> {
         read(&[(CONNECTION_STRING, string)])
+    }
+
+    #[test]
+    fn a_signature_says_when_it_expires() {
+        let at = |rest: &str| {
+            let string = format!(
+                "BlobEndpoint=https://bob.blob.core.windows.net/;SharedAccessSignature=sv=2022-11-02&{rest}sig=abc%3D"
+            );
+            connected(&string).unwrap().sas_expires()
+        };
+        for se in [
+            "2031-05-06T07:08:00Z",
+            "2031-05-06T07%3A08%3A00Z",
+            "2031-05-06T07:08Z",
+        ] {
+            assert_eq!(at(&format!("se={se}&")), Some(1_935_817_680), "{se}");
+        }
+        assert_eq!(at("se=2031-05-06&"), Some(1_935_792_000));
+        for none in ["", "se=&", "se=soon&", "st=2031-05-06&"] {
+            assert_eq!(at(none), None, "{none}");
+        }
+        let key = connected("UseDevelopmentStorage=true").unwrap();
+        assert_eq!(key.sas_expires(), None);
     }
 
     #[test]
