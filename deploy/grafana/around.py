@@ -89,10 +89,10 @@ projector = (
     [
         stat(
             "Projectors at work",
-            "One folds, others stand by. 0: progress stands still for everybody who looks. 2 for a moment, while one takes over; the tables fence them.",
+            "One folds, others stand by; while nothing happens several may be ready. 0: progress stands still for everybody who looks.",
             "short",
             query("sum(imagefleet_projector_active)"),
-            limits=[(1, "green"), (2, "orange")],
+            limits=[(1, "green")],
             best="red",
             width=8,
         ),
@@ -172,7 +172,7 @@ api = (
         ),
         lines(
             "Refused before their route by reason",
-            "`rate`: above API_RATE_LIMIT; behind proxies, TRUSTED_PROXIES may be wrong, and all are one client. `key`: none or a wrong one. `scope`: a read key that wants to write.",
+            "`rate`: above API_RATE_LIMIT; behind proxies, TRUSTED_PROXIES may be wrong, and all are one client. `key`: none or a wrong one. `scope`: a read key that wants to write. `host`, `origin`: another name, or another site's page; see CORS_ORIGINS.",
             "short",
             query("sum by (reason) (increase(imagefleet_http_refused_total[$__rate_interval])) or on () vector(0)", "{{reason}}"),
         ),

@@ -142,10 +142,10 @@ queue = (
         ),
         lines(
             "NATS' storage",
-            "At its limit publishes fail and everything waits: raise the limit, or keep events for a shorter time. A limit of 0 is none.",
+            "At its limit publishes fail and everything waits: raise the limit, or keep events for a shorter time. A limit of 0 is not known: the server's own is told by prometheus-nats-exporter.",
             "bytes",
             query("max(imagefleet_broker_storage_bytes)", "used"),
-            query("max(imagefleet_broker_storage_limit_bytes) or on () vector(0)", "limit"),
+            query("max(imagefleet_broker_storage_limit_bytes) or max(jetstream_server_max_storage) or vector(0)", "limit"),
         ),
     ],
 )
@@ -161,7 +161,7 @@ producer = (
         ),
         lines(
             "Entries a second by outcome",
-            "`queued` far below what workers take, with imports being listed: see Time per page. Nearly all `skipped` is a folder that was imported before.",
+            "`queued` far below what workers take, with imports being listed: see Time of listing. Nearly all `skipped` is a folder that was imported before.",
             "suffix: entries/s",
             query("sum by (outcome) (rate(imagefleet_producer_entries_total[$__rate_interval]))", "{{outcome}}"),
             stack=True,
@@ -173,7 +173,7 @@ producer = (
             query("sum(rate(imagefleet_producer_batches_total[$__rate_interval]))", "batches"),
         ),
         lines(
-            "Time per page by phase (p95)",
+            "Time of listing by phase (p95)",
             "`room` is waiting for workers, and long whenever there is a backlog. `quota`: Drive's quota is spent. `list`: Drive is slow. `publish` above a second: NATS' disk is.",
             "s",
             query(quantile(0.95, "imagefleet_producer_phase_seconds", "phase"), "{{phase}}"),

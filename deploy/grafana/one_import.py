@@ -29,7 +29,7 @@ progress = (
         ),
         stat(
             "Listed",
-            "Entries of the folder and its subfolders, so far. 0 for minutes: the request waits for a producer, or listing waits for Drive.",
+            "Entries of the folder and its subfolders, so far. 0 for minutes: listing waits for Drive, see Fleet / Dependencies.",
             "short",
             query(items("listed")),
         ),
@@ -54,13 +54,13 @@ progress = (
         ),
         stat(
             "Listing",
-            "While the folder is being listed the total still grows. For hours with nothing listed anew: Producer / Time per page on the dashboard Fleet.",
+            "While the folder is being listed the total still grows. For hours with nothing listed anew: Producer / Time of listing on the dashboard Fleet.",
             "short",
             query('max(imagefleet_import_listing{import="$import"})'),
             texts=[(1, "under way", "blue"), (0, "done", "green")],
         ),
         stat(
-            "Since the request",
+            "Since it began",
             "Until now, or until it ended.",
             "dtdurations",
             query(f"time() - {STARTED}"),

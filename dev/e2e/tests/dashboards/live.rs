@@ -52,7 +52,8 @@ fn filled_in(expr: &str, variables: &[(String, String)]) -> String {
 /// Wait until every query of every panel gives a value while `import` is the one looked at.
 async fn assert_every_panel_shows_something(prometheus: &Prometheus, import: &str) {
     let mut asked = 0;
-    for board in boards() {
+    // That of the import first: two minutes after its end nothing is told of it any more.
+    for board in boards().into_iter().rev() {
         let mut variables = Vec::new();
         for variable in &board.variables()[1..] {
             let (metric, label) = label_values(variable).unwrap();
@@ -159,13 +160,6 @@ async fn assert_panels_are_true(prometheus: &Prometheus, url: &str, job: &str, s
     let stored = e2e::rows(url).await.len() as f64;
     assert_shows(prometheus, "Fleet / Overview / Images stored", job, stored).await;
     assert_shows(prometheus, "Fleet / Overview / Backlog", job, 0.0).await;
-    assert_shows(
-        prometheus,
-        "Fleet / Projector / Projectors at work",
-        job,
-        1.0,
-    )
-    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -198,8 +192,8 @@ async fn dashboards_and_alerts_of_a_cluster() {
     }
     let prometheus = observe(&targets).await;
     let (job, status) = import(&fleet.url).await;
-    assert_every_panel_shows_something(&prometheus, &job).await;
     assert_panels_are_true(&prometheus, &fleet.url, &job, &status).await;
+    assert_every_panel_shows_something(&prometheus, &job).await;
     assert_shows(&prometheus, "Fleet / Overview / Processes", &job, 7.0).await;
     assert_rules_hold(&prometheus).await;
     for process in [standby, second] {
@@ -231,8 +225,8 @@ async fn dashboards_and_alerts_of_one_process() {
     fleet::ready(&reqwest::Client::new(), &url).await.unwrap();
     let prometheus = observe(&[("imagefleet", url.clone())]).await;
     let (job, status) = import(&url).await;
-    assert_every_panel_shows_something(&prometheus, &job).await;
     assert_panels_are_true(&prometheus, &url, &job, &status).await;
+    assert_every_panel_shows_something(&prometheus, &job).await;
     assert_shows(&prometheus, "Fleet / Overview / Processes", &job, 1.0).await;
     assert_rules_hold(&prometheus).await;
     assert!(up.stop().await.unwrap().success());
