@@ -31,14 +31,14 @@ dependencies = (
             "Calls to Drive by workers",
             "By call and outcome. Anything but `ok` and `throttled` that grows: see Attempts that failed by cause.",
             "reqps",
-            query("sum by (call, outcome) (rate(imagefleet_worker_drive_requests_total[$__rate_interval]))", "{{call}} {{outcome}}"),
+            query("sum by (call, outcome) (rate(imagefleet_worker_drive_requests_total[$__rate_interval])) > 0 or on () vector(0)", "{{call}} {{outcome}}"),
             table=True,
         ),
         lines(
             "Calls to Drive by producers",
             "A page of a folder is one `list`. Retries without end: see What answers.",
             "reqps",
-            query("sum by (call, outcome) (rate(imagefleet_producer_drive_requests_total[$__rate_interval]))", "{{call}} {{outcome}}"),
+            query("sum by (call, outcome) (rate(imagefleet_producer_drive_requests_total[$__rate_interval])) > 0 or on () vector(0)", "{{call}} {{outcome}}"),
             table=True,
         ),
         lines(
