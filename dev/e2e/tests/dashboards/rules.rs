@@ -78,7 +78,13 @@ fn every_alert_has_what_people_need_and_is_tested_in_both_directions() {
         };
         let rule = &rules[from..to];
         let anchor = format!("runbook_url: deploy/RUNBOOK.md#{}\n", alert.to_lowercase());
-        for needed in ["        # ", "for: ", "summary: ", "description: ", &anchor] {
+        for needed in [
+            "        # ",
+            "for: ",
+            "summary: ",
+            "description: ",
+            anchor.as_str(),
+        ] {
             assert!(rule.contains(needed), "{alert} lacks {needed:?}");
         }
         let severities = ["severity: critical\n", "severity: warning\n"];
