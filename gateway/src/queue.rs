@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_nats::jetstream::stream::DirectGetErrorKind;
 use contracts::{streams, subjects};
-use jetstream::Nats;
+use jetstream::{Denied, Nats};
 use prometheus::{
     GaugeVec, IntGauge, IntGaugeVec, Registry, register_gauge_vec_with_registry,
     register_int_gauge_vec_with_registry, register_int_gauge_with_registry,
@@ -22,6 +22,8 @@ use crate::broker::Broker;
 const EVERY: Duration = Duration::from_secs(5);
 /// Before another look after one that failed.
 const RETRY: Duration = Duration::from_secs(1);
+/// The same after a denial, which is logged each time.
+const DENIED: Duration = Duration::from_secs(30);
 /// For all that is asked at one look.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What is asked.
@@ -85,7 +87,7 @@ pub(crate) async fn watch(broker: &Broker, metrics: &Metrics) {
             Err(error) => {
                 metrics.hide();
                 tracing::debug!(error = %format!("{error:#}"), "it is not known what waits on NATS");
-                RETRY
+                if error.is::<Denied>() { DENIED } else { RETRY }
             }
         };
         tokio::time::sleep(pause).await;

@@ -265,7 +265,11 @@ async fn imports_are_counted_and_those_under_way_are_named() {
 #[tokio::test]
 async fn refusals_are_counted_by_reason() {
     let (reader, read) = ApiKey::generate(Scope::Read, Some("grafana")).unwrap();
-    let gateway = start_with(|config| config.api_keys = vec![read]).await;
+    let gateway = start_with(|config| {
+        config.api_keys = vec![read];
+        config.rate_limit = 1;
+    })
+    .await;
     let refused = |reason: &str| format!("imagefleet_http_refused_total{{reason=\"{reason}\"}}");
     let all = ["rate", "key", "scope", "host", "origin"].map(refused);
     let now = samples(&gateway).await;
@@ -275,7 +279,19 @@ async fn refusals_are_counted_by_reason() {
     let import = gateway.post_import(&serde_json::json!({}));
     let import = import.bearer_auth(reader.expose_secret());
     assert_eq!(import.send().await.unwrap().status(), 403);
+    let foreign = gateway.post_import(&serde_json::json!({}));
+    let foreign = foreign.header("origin", "https://evil.example");
+    assert_eq!(foreign.send().await.unwrap().status(), 403);
+    // Five may come at once.
+    let mut often = 0;
+    for _ in 0..6 {
+        let stats = gateway
+            .get("/api/stats")
+            .bearer_auth(reader.expose_secret());
+        often += u32::from(stats.send().await.unwrap().status() == 429);
+    }
+    assert!(often > 0);
     let now = samples(&gateway).await;
     let counts = all.map(|name| now[&name]);
-    assert_eq!(counts, [0.0, 1.0, 1.0, 0.0, 0.0]);
+    assert_eq!(counts, [f64::from(often), 1.0, 1.0, 0.0, 1.0]);
 }

@@ -30,10 +30,16 @@ async fn two_at_once_stay_exact_and_one_takes_over() {
         it.last().await,
         "an event was folded twice"
     );
+    let active = |running: &Running| running.metric("imagefleet_projector_active") as u64;
+    until("one of them stands by", PATIENCE, || async {
+        (active(&first) + active(&second) == 1).then_some(())
+    })
+    .await;
 
     first.stop().await;
     it.publish(&import("alone", 100)).await;
     it.assert_exact().await;
+    assert_eq!(active(&second), 1);
     second.stop().await;
 }
 

@@ -382,6 +382,10 @@ async fn what_each_role_does_with_jetstream_succeeds() {
     let submissions = gateway.context.get_key_value("SUBMISSIONS").await.unwrap();
     submissions.create("i", "{}".into()).await.unwrap();
     assert_eq!(submissions.get("i").await.unwrap().unwrap(), "{}");
+    let tasks = gateway.context.get_stream_no_info("TASKS").await.unwrap();
+    let first = tasks.direct_get_first_for_subject("images.tasks.*").await;
+    assert_eq!(first.unwrap().subject.as_str(), "images.tasks.i");
+    assert!(gateway.context.query_account().await.unwrap().storage > 0);
     let fleet = gateway.context.get_key_value("FLEET").await.unwrap();
     let mut members = fleet.watch_with_history(">").await.unwrap();
     assert_eq!(members.next().await.unwrap().unwrap().value, "here");

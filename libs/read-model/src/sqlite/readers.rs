@@ -89,3 +89,48 @@ impl Readers {
         Ok(answer)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::ReadModel;
+
+    #[tokio::test]
+    async fn connections_in_use_are_busy_and_then_idle() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("read-model.db");
+        let _model = ReadModel::open_sqlite(&path).await.unwrap();
+        let readers = Readers::new(&path);
+        let counts = || {
+            let now = readers.connections();
+            (now.idle, now.busy, now.limit)
+        };
+        assert_eq!(counts(), (0, 0, READERS));
+        let (began, begun) = mpsc::channel();
+        let (go, wait) = mpsc::channel::<()>();
+        let held = tokio::spawn({
+            let readers = Arc::clone(&readers);
+            async move {
+                let query = move |_: &Connection| {
+                    began.send(()).unwrap();
+                    // An error is the end of the test.
+                    let _ = wait.recv();
+                    Ok(())
+                };
+                readers.read(query).await
+            }
+        });
+        tokio::task::spawn_blocking(move || begun.recv().unwrap())
+            .await
+            .unwrap();
+        assert_eq!(counts(), (0, 1, READERS));
+        readers.read(|_| Ok(())).await.unwrap();
+        assert_eq!(counts(), (1, 1, READERS));
+        go.send(()).unwrap();
+        held.await.unwrap().unwrap();
+        assert_eq!(counts(), (2, 0, READERS));
+    }
+}
