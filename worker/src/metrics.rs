@@ -83,6 +83,12 @@ impl Metrics {
         for outcome in ["deleted", "replaced", "parked", "dropped"] {
             images.with_label_values(&[outcome, ""]);
         }
+        for cause in Cause::ALL {
+            images.with_label_values(&["failed", cause.code()]);
+        }
+        for cause in [Cause::MalformedTask, Cause::UnknownVersion] {
+            images.with_label_values(&["unreadable", cause.code()]);
+        }
         Ok(Self {
             bytes: register_int_counter_with_registry!(
                 "imagefleet_worker_bytes_total",

@@ -1,4 +1,4 @@
-//! Real servers for tests: nats-server, SeaweedFS, Azurite, our own binary.
+//! Real servers for tests: nats-server, SeaweedFS, Azurite, Prometheus, our own binary.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod azurite;
@@ -9,6 +9,7 @@ mod health;
 mod keeper;
 pub mod nats;
 pub mod process;
+pub mod prometheus;
 pub mod proxy;
 mod signals;
 pub mod tools;
@@ -19,4 +20,5 @@ pub use cluster::NatsCluster;
 pub use fleet::Fleet;
 pub use nats::NatsServer;
 pub use process::Process;
+pub use prometheus::Prometheus;
 pub use wait::until;

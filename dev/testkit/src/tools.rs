@@ -31,6 +31,22 @@ pub fn find(name: &str) -> anyhow::Result<PathBuf> {
         .with_context(|| format!("{name} is not installed; run `bin/just tools` or set {variable}"))
 }
 
+/// `prometheus` or `promtool`: the one on PATH, else Debian's, which is fetched the first time.
+///
+/// # Errors
+/// Says how to install it.
+pub fn prometheus(name: &str) -> anyhow::Result<PathBuf> {
+    let found = std::process::Command::new(workspace().join("bin/prometheus"))
+        .arg(name)
+        .output()?;
+    anyhow::ensure!(
+        found.status.success(),
+        "{}",
+        String::from_utf8_lossy(&found.stderr)
+    );
+    Ok(String::from_utf8(found.stdout)?.trim().into())
+}
+
 /// A program of this workspace, built with the tests.
 ///
 /// # Errors
