@@ -43,6 +43,8 @@ class Dockerfile(unittest.TestCase):
             self.assertIn(f"!{member.split('/')[0]}", ignore)
         # Compiled in: imagefleet/src/broker.rs.
         self.assertIn("!nats.conf", ignore)
+        # The page's build empties this folder, and wants it to be there.
+        self.assertIn("!web/dist/.gitignore", ignore)
         self.assertEqual(ignore[1], "*")
         self.assertIn("**/.env", ignore)
 
