@@ -45,6 +45,9 @@ pub struct Presence {
     /// unless told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
+    /// Tasks that a worker holds, by import.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub holds: BTreeMap<ImportId, u32>,
     /// What it waits for: dependency and reason, for people.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub waiting: BTreeMap<String, String>,

@@ -23,6 +23,12 @@ pub fn task(import: &ImportId) -> String {
     format!("images.tasks.{import}")
 }
 
+/// The import of a subject that [`task`] made.
+#[must_use]
+pub fn import_of_task(subject: &str) -> Option<ImportId> {
+    subject.strip_prefix("images.tasks.")?.parse().ok()
+}
+
 /// Scheduled retry of one file of one import.
 #[must_use]
 pub fn retry(import: &ImportId, file: &FileId) -> String {

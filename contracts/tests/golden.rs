@@ -1,6 +1,7 @@
 //! What is on the wire today must be readable for ever: one file per message and version.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use contracts::event::{RedrivenItem, SkippedEntry, Timings};
@@ -249,6 +250,7 @@ fn every_kv_value_reads_and_writes_its_golden_file() {
         role: "worker".into(),
         busy: true,
         weight: None,
+        holds: BTreeMap::new(),
         waiting: [("store".to_owned(), "bucket missing".to_owned())].into(),
         quota: None,
     };
@@ -260,9 +262,14 @@ fn every_kv_value_reads_and_writes_its_golden_file() {
             units_per_minute: 325_000,
             used: 120_000,
         }),
-        ..presence
+        ..presence.clone()
     };
     check_value("kv.presence_spending", &spending);
+    let holding = Presence {
+        holds: [("import-1".parse().unwrap(), 48)].into(),
+        ..presence
+    };
+    check_value("kv.presence_holding", &holding);
     for (name, state) in [
         ("running", Control::Running),
         ("paused", Control::Paused),

@@ -30,9 +30,10 @@ use crate::objects::Objects;
 use crate::rate;
 use crate::reads::Reads;
 use crate::routes::{
-    bulk, content, control, docs, export, images, imports, items, live, page, problems, session,
-    status, submit,
+    command_imports, content, control, delete_images, docs, export, images, imports, items, live,
+    page, problems, session, status, submit, thumbnail,
 };
+use crate::thumbnail::Thumbnails;
 
 pub(crate) struct App {
     pub(crate) local_addr: SocketAddr,
@@ -47,6 +48,7 @@ pub(crate) struct App {
     pub(crate) broker: Broker,
     pub(crate) reads: Reads,
     pub(crate) objects: Objects,
+    pub(crate) thumbnails: Thumbnails,
     pub(crate) look: Look,
     pub(crate) hub: Arc<Hub>,
 }
@@ -81,7 +83,7 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(submit::submit))
         .routes(routes!(status::status))
         .routes(routes!(imports::list))
-        .routes(routes!(bulk::command_imports))
+        .routes(routes!(command_imports::command_imports))
         .routes(routes!(imports::one))
         .routes(routes!(imports::failures))
         .routes(routes!(items::failed))
@@ -93,7 +95,7 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(control::retry))
         .routes(routes!(images::list))
         .routes(routes!(export::all))
-        .routes(routes!(bulk::delete_images))
+        .routes(routes!(delete_images::delete_images))
         .routes(routes!(images::one, images::delete))
         .routes(routes!(images::stats))
         .routes(routes!(live::overview))
@@ -103,7 +105,9 @@ fn api() -> OpenApiRouter<Arc<App>> {
 }
 
 fn bytes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::default().routes(routes!(content::content))
+    OpenApiRouter::default()
+        .routes(routes!(content::content))
+        .routes(routes!(thumbnail::thumbnail))
 }
 
 /// What needs no key: it tells nothing of this gateway's.

@@ -54,6 +54,11 @@ impl IdempotencyKey {
     }
 }
 
+/// What is said by a text that may be missing or blank.
+pub(crate) fn filled(text: Option<&str>) -> Option<&str> {
+    text.map(str::trim).filter(|text| !text.is_empty())
+}
+
 /// A request's body, bounded in size and time.
 pub(crate) async fn read(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Bytes> {
     let limit = limits.body_bytes;

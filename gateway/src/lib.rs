@@ -10,6 +10,7 @@ mod config;
 mod cursor;
 mod dependency;
 mod edge;
+mod effect;
 mod guard;
 mod input;
 mod keys;
@@ -28,6 +29,7 @@ mod reads;
 mod routes;
 mod server;
 mod stall;
+mod thumbnail;
 mod view;
 
 use std::net::SocketAddr;
@@ -143,6 +145,7 @@ impl Gateway {
             ),
             reads,
             objects,
+            thumbnails: thumbnail::Thumbnails::new(),
             look: Look::default(),
             hub: Arc::clone(&hub),
             api_keys: config.api_keys,

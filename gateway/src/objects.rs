@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use runtime::health::Health;
 use storage::{Key, KeyError, Store, StoreError};
 use tokio::task::JoinSet;
@@ -74,6 +75,15 @@ impl Objects {
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T> {
         self.link.ask(async { call.await.map_err(failed) }).await
+    }
+
+    /// All bytes of an object. Slow ones say nothing of the store, so the breaker is not asked: who
+    /// waits has a deadline.
+    pub(crate) async fn read_whole(&self, body: storage::Body) -> Result<Bytes> {
+        let read = body.collect().await.map_err(failed);
+        read.map_err(|error| match error {
+            Failed::Away(problem) | Failed::Refused(problem) => problem,
+        })
     }
 }
 

@@ -22,8 +22,10 @@ const LINGER: Duration = Duration::from_secs(120);
 /// Imports read at once.
 const ROWS: u32 = 500;
 
+type Count = fn(&ImportRow) -> u64;
+
 /// States of entries, and how many of an import's are in each.
-const STATES: [(&str, fn(&ImportRow) -> u64); 4] = [
+const STATES: [(&str, Count); 4] = [
     ("listed", |row| row.total),
     ("imported", |row| row.imported),
     ("skipped", |row| row.skipped),

@@ -193,7 +193,7 @@ pub(crate) struct Demo {
 
 #[derive(Debug, Args)]
 pub(crate) struct Setup {
-    /// Copies of each stream: 1, 3 or 5 [default: NATS_REPLICAS or 1]
+    /// Copies of each stream: 1, 3 or 5 [default: NATS_REPLICAS, else as it is, and 1 at first]
     #[arg(long, value_name = "N")]
     pub(crate) replicas: Option<usize>,
 }

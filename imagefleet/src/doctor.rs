@@ -351,7 +351,9 @@ async fn port(address: SocketAddr, setting: &str) -> anyhow::Result<String> {
             .await
     };
     match answer.await {
-        Ok(Role { role, version }) => Ok(format!("{address}: {role} {version} is running")),
+        Ok(Role { role, version }) => {
+            Ok(format!("{address}: imagefleet {role} {version} is running"))
+        }
         Err(_) => anyhow::bail!("{address} is taken by another program; stop it or set {setting}"),
     }
 }

@@ -17,17 +17,20 @@ pub(crate) async fn run(env: Env, args: &Setup) -> anyhow::Result<Exit> {
     };
     let config = TopologyConfig::from_env(&env)?;
     let nats = jetstream::connect(&NatsConfig::from_env(&env, "imagefleet-setup")?).await?;
-    topology::setup(&nats, config).await?;
+    let chosen = topology::setup(&nats, config).await?;
     topology::verify(&nats).await?;
     output::say(format!(
-        "Streams {}, {} and {}, their consumers and buckets are in place ({} each).",
+        "Streams {}, {} and {}, their consumers and buckets are in place ({} each; events are kept {}).",
         streams::IMPORTS,
         streams::TASKS,
         streams::EVENTS,
-        if config.replicas == 1 {
-            "1 copy".to_owned()
-        } else {
-            format!("{} copies", config.replicas)
+        match chosen.replicas {
+            1 => "1 copy".to_owned(),
+            copies => format!("{copies} copies"),
+        },
+        match chosen.events_retention.as_secs() {
+            0 => "for good".to_owned(),
+            seconds => format!("for {} days", seconds / (24 * 3600)),
         },
     ));
     Ok(Exit::Success)

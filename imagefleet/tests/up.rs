@@ -232,7 +232,7 @@ async fn the_doctor_finds_a_running_fleet_healthy() {
     let text = stdout(&healthy);
     for expected in [
         "can be listed",
-        "imagefleet 0.1.0 is running",
+        "imagefleet up 0.1.0 is running",
         "starts nats-server 2.",
     ] {
         assert!(text.contains(expected), "{expected:?} is not in {text}");

@@ -32,7 +32,8 @@ pub(crate) async fn handle(
     ticket: Ticket,
     give_up: CancellationToken,
 ) {
-    let Some(hold) = worker.held.hold(delivery.stream_sequence()) else {
+    let import = contracts::subjects::import_of_task(delivery.subject());
+    let Some(hold) = worker.held.hold(delivery.stream_sequence(), import) else {
         // Heartbeats were late because NATS was away, and it was handed out again to ourselves. The
         // first delivery goes on and settles for both.
         tracing::info!("a task came again while it is being worked on; passed over");

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use contracts::ImportId;
 use jetstream::presence::Activity;
 use prometheus::IntGauge;
 use tokio::sync::watch;
@@ -20,6 +21,7 @@ pub(crate) struct Held {
 pub(crate) struct Hold<'a> {
     held: &'a Held,
     sequence: u64,
+    import: Option<ImportId>,
 }
 
 impl Held {
@@ -32,13 +34,20 @@ impl Held {
         }
     }
 
-    /// Hold the task with this sequence; `None` if it is held already.
-    pub(crate) fn hold(&self, sequence: u64) -> Option<Hold<'_>> {
-        self.change(|sequences| sequences.insert(sequence))
-            .then(|| Hold {
-                held: self,
-                sequence,
-            })
+    /// Hold the task with this sequence, of `import` as far as its subject tells; `None` if it is held
+    /// already.
+    pub(crate) fn hold(&self, sequence: u64, import: Option<ImportId>) -> Option<Hold<'_>> {
+        if !self.change(|sequences| sequences.insert(sequence)) {
+            return None;
+        }
+        if let Some(import) = &import {
+            self.activity.hold(import.clone());
+        }
+        Some(Hold {
+            held: self,
+            sequence,
+            import,
+        })
     }
 
     /// Whether there is more to come, as far as is known: then the process is busy with paying for it
@@ -72,6 +81,9 @@ impl Drop for Hold<'_> {
     fn drop(&mut self) {
         self.held
             .change(|sequences| sequences.remove(&self.sequence));
+        if let Some(import) = &self.import {
+            self.held.activity.release(import);
+        }
     }
 }
 
@@ -84,15 +96,31 @@ mod tests {
     async fn a_task_is_held_once_and_let_go_when_dropped() {
         let gauge = IntGauge::new("held", "held").unwrap();
         let held = Held::new(Activity::default(), gauge.clone());
-        let first = held.hold(7).unwrap();
-        assert!(held.hold(7).is_none());
-        let other = held.hold(8).unwrap();
+        let first = held.hold(7, None).unwrap();
+        assert!(held.hold(7, None).is_none());
+        let other = held.hold(8, None).unwrap();
         assert_eq!(gauge.get(), 2);
         drop(first);
-        let again = held.hold(7).unwrap();
+        let again = held.hold(7, None).unwrap();
         drop((again, other));
         held.none().await;
         assert_eq!(gauge.get(), 0);
+    }
+
+    #[test]
+    fn what_is_held_is_told_by_import() {
+        let activity = Activity::default();
+        let held = Held::new(activity.clone(), IntGauge::new("held", "held").unwrap());
+        let import = |id: &str| id.parse::<ImportId>().ok();
+        let [first, second] = [1, 2].map(|n| held.hold(n, import("one")));
+        let third = held.hold(3, import("two"));
+        assert!(held.hold(3, import("two")).is_none());
+        let told = |id: &str| activity.holds().get(&id.parse().unwrap()).copied();
+        assert_eq!((told("one"), told("two")), (Some(2), Some(1)));
+        drop((first, third));
+        assert_eq!((told("one"), told("two")), (Some(1), None));
+        drop(second);
+        assert!(activity.holds().is_empty());
     }
 
     #[tokio::test]
@@ -101,7 +129,7 @@ mod tests {
         let held = Held::new(activity.clone(), IntGauge::new("held", "held").unwrap());
         assert!(!activity.is_busy());
         held.expect_more(true);
-        drop(held.hold(1).unwrap());
+        drop(held.hold(1, None).unwrap());
         assert!(activity.is_busy());
         held.expect_more(false);
         assert!(activity.is_busy(), "for a moment more may come");

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use drive_sim::Faults;
 use e2e::{assert_every_byte, bucket, drive};
+use jetstream::topology::{self, TopologyConfig};
 use serde_json::Value;
 use testkit::fleet::{self, ended, ready, submit};
 use testkit::{NatsCluster, Process, until};
@@ -71,6 +72,17 @@ async fn any_server_may_die_during_an_import() {
         folder,
     };
     it.setup().await;
+    let nats = it.cluster.connect().await.unwrap();
+    let kept = until(
+        "setup that names no number of copies ends",
+        DEADLINE,
+        || {
+            let unsaid = TopologyConfig::default();
+            async { topology::setup(&nats, unsaid).await.ok() }
+        },
+    )
+    .await;
+    assert_eq!(kept.replicas, 3);
     let running = [
         it.run("projector", "projector"),
         it.run("producer", "producer"),

@@ -132,7 +132,7 @@ pub(crate) async fn content(
 }
 
 /// The key of an image that is in our store.
-fn key(app: &App, image: &Image) -> Result<Key> {
+pub(crate) fn key(app: &App, image: &Image) -> Result<Key> {
     let here = image.provider == app.objects.store.provider()
         && (image.provider == "local" || image.bucket == app.objects.store.bucket());
     if !here {
@@ -182,6 +182,14 @@ async fn redirect(app: &App, image: &Image, key: &Key) -> Result<Option<Response
     Ok(Some(response))
 }
 
+/// Somebody took the object away behind our back.
+pub(crate) fn gone() -> Problem {
+    Problem::new(
+        Code::ObjectMissing,
+        "The image's object is no longer in the bucket.",
+    )
+}
+
 async fn bytes(
     app: &App,
     image: &Image,
@@ -189,13 +197,6 @@ async fn bytes(
     method: &Method,
     range: Option<Range>,
 ) -> Result<Response> {
-    let gone = || {
-        Problem::new(
-            Code::ObjectMissing,
-            "The image's object is no longer in the bucket.",
-        )
-    };
-
     let mut response = if *method == Method::HEAD {
         let head = app.objects.ask(app.objects.store.head(key)).await?;
         let head = head.ok_or_else(gone)?;

@@ -15,7 +15,9 @@ use time::format_description::well_known::Rfc3339;
 use crate::app::App;
 use crate::links::Links;
 use crate::openapi::problems;
+use crate::params::Params;
 use crate::problem::{Problem, Result};
+use crate::routes::images::filter;
 use crate::view::{ImageExport, ImageView};
 
 /// Rows that are written as one chunk.
@@ -66,9 +68,9 @@ impl Format {
     }
 }
 
-problems!(ExportProblems: DatabaseUnavailable);
+problems!(ExportProblems: InvalidParameter, DatabaseUnavailable);
 
-/// Every image
+/// Every image, or all that match
 ///
 /// Streamed, as JSON, NDJSON or CSV. A failure midway cuts the connection, so that no part passes for
 /// the whole.
@@ -77,7 +79,13 @@ problems!(ExportProblems: DatabaseUnavailable);
     path = "/api/images/all",
     tag = "images",
     operation_id = "exportImages",
-    params(("Accept" = Option<String>, Header, description = "`application/json`, `application/x-ndjson` or `text/csv`: the first of these that is named, else JSON", example = "text/csv")),
+    params(
+        ("storage_provider" = Option<String>, Query, description = "As in `GET /api/images`", pattern = "^([aA][wW][sS]|[aA][zZ][uU][rR][eE]|[lL][oO][cC][aA][lL])?$"),
+        ("q" = Option<String>, Query, description = "As in `GET /api/images`", max_length = 200),
+        ("import" = Option<String>, Query, description = "As in `GET /api/images`", pattern = "^([a-z0-9-]{1,40})?$"),
+        ("mime_type" = Option<String>, Query, description = "As in `GET /api/images`", max_length = 100, pattern = "^([a-zA-Z0-9/.+_-]*/[a-zA-Z0-9/.+_-]*)?$", example = "image/jpeg"),
+        ("Accept" = Option<String>, Header, description = "`application/json`, `application/x-ndjson` or `text/csv`: the first of these that is named, else JSON", example = "text/csv"),
+    ),
     responses(
         (status = 200, description = "All of them, the newest first", content(
             (ImageExport = "application/json"),
@@ -89,10 +97,12 @@ problems!(ExportProblems: DatabaseUnavailable);
 )]
 pub(crate) async fn all(
     State(app): State<Arc<App>>,
+    params: Params,
     links: Links,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let rows = stream::try_unfold(app.reads.model.all_images(), |mut rows| async move {
+    let all = app.reads.model.all_images(filter(&params)?);
+    let rows = stream::try_unfold(all, |mut rows| async move {
         Ok(rows.next().await?.map(|row| (row, rows)))
     });
     let rows = rows.map_ok(move |row| ImageView::new(row, &links));

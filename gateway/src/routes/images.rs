@@ -36,8 +36,8 @@ problems!(StatsProblems: DatabaseUnavailable);
         ("per_page" = Option<u32>, Query, description = "20 unless told", minimum = 1, maximum = 100),
         ("storage_provider" = Option<String>, Query, description = "Only those at `aws`, `azure` or `local`, whatever the case", pattern = "^([aA][wW][sS]|[aA][zZ][uU][rR][eE]|[lL][oO][cC][aA][lL])?$"),
         ("q" = Option<String>, Query, description = "Only those whose name contains this, whatever the case", max_length = 200),
-        ("import" = Option<String>, Query, description = "Only those that this import stored last"),
-        ("mime_type" = Option<String>, Query, description = "Only those of this type", max_length = 100, example = "image/jpeg"),
+        ("import" = Option<String>, Query, description = "Only those that this import stored last", pattern = "^([a-z0-9-]{1,40})?$"),
+        ("mime_type" = Option<String>, Query, description = "Only those of this type", max_length = 100, pattern = "^([a-zA-Z0-9/.+_-]*/[a-zA-Z0-9/.+_-]*)?$", example = "image/jpeg"),
         ("cursor" = Option<String>, Query, description = "The `next_cursor` of the last answer: the same cost on every page"),
     ),
     responses((status = 200, description = "Some images", body = ImagePage), ListProblems)
@@ -56,11 +56,19 @@ fn query(params: &Params) -> Result<ImagesQuery> {
     Ok(ImagesQuery {
         page: params.page()?,
         per_page: params.per_page()?,
+        after: params.cursor(Of::Images)?,
+        ..filter(params)?
+    })
+}
+
+/// Which images are meant: all of them, where nothing is said.
+pub(crate) fn filter(params: &Params) -> Result<ImagesQuery> {
+    Ok(ImagesQuery {
         provider: provider(params.get("storage_provider"))?,
         q: search(params.get("q"))?,
         mime_type: mime_type(params.get("mime_type"))?,
         import: import(params.get("import"))?,
-        after: params.cursor(Of::Images)?,
+        ..ImagesQuery::default()
     })
 }
 

@@ -1,8 +1,9 @@
 //! One file per resource.
 
-pub(crate) mod bulk;
+pub(crate) mod command_imports;
 pub(crate) mod content;
 pub(crate) mod control;
+pub(crate) mod delete_images;
 pub(crate) mod docs;
 pub(crate) mod export;
 pub(crate) mod images;
@@ -14,3 +15,4 @@ pub(crate) mod problems;
 pub(crate) mod session;
 pub(crate) mod status;
 pub(crate) mod submit;
+pub(crate) mod thumbnail;

@@ -3,6 +3,7 @@
 mod image;
 mod import;
 mod item;
+mod matching;
 mod overview;
 
 pub(crate) use image::{Deleted, ImageExport, ImagePage, ImageView, Stats};
@@ -12,6 +13,7 @@ pub(crate) use import::{
 pub(crate) use item::{
     EntryLine, EntryPage, EntryState, EntryView, FailedEntryPage, FailedEntryView,
 };
+pub(crate) use matching::Matching;
 pub(crate) use overview::{
     ImportCounts, MemberView, Overview, ProjectorView, QueueView, QuotaView,
 };

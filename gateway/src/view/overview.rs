@@ -83,6 +83,9 @@ pub(crate) struct MemberView {
     instance: String,
     /// Whether it has work right now.
     busy: bool,
+    /// Images that it works on, by import: of workers.
+    #[schema(example = json!({"01998f1e-6f0a-7b1e-8c55-0f2f3b4c5d6e": 48}))]
+    holds: BTreeMap<String, u32>,
     /// What it waits for, by dependency.
     waiting: BTreeMap<String, String>,
 }
@@ -93,6 +96,11 @@ impl MemberView {
             role: presence.role,
             instance,
             busy: presence.busy,
+            holds: presence
+                .holds
+                .into_iter()
+                .map(|(import, count)| (import.into(), count))
+                .collect(),
             waiting: presence.waiting,
         }
     }

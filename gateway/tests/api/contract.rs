@@ -6,16 +6,17 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
-use contracts::{Cause, Event, ImportId};
+use contracts::{Cause, Event, ImportId, Object};
 use serde_json::Value;
 use storage::{Key, ObjectInfo};
 use tokio::process::Command;
 
 use crate::seed::{
-    accepted, cancelled, failed, import_failed, import_id, imported, listed, listing_completed,
-    object, paused,
+    accepted, cancelled, failed, file, import_failed, import_id, imported, imported_as, listed,
+    listing_completed, object, paused,
 };
 use crate::support::{Fixture, start_with};
+use crate::thumbnail::photograph;
 
 /// However slow the machine is. On two idle cores it takes half a minute.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -25,10 +26,15 @@ const KEY: &str = "contract-key";
 async fn seeded() -> Fixture {
     let mut gateway = start_with(|config| config.api_keys = vec![KEY.into()]).await;
     let (busy, done) = (import_id("busy"), import_id("done"));
+    let picture = photograph(640, 480);
+    let pictured = Object {
+        size: picture.len() as u64,
+        ..object(1)
+    };
     let mut events = vec![
         accepted(&busy),
         listed(&busy, 1..=9, &[20]),
-        imported(&busy, 1),
+        imported_as(&busy, 1, file(1, "cat-1.jpg"), pictured.clone()),
         imported(&busy, 2),
         imported(&busy, 3),
         failed(&busy, 4, Cause::SourceGone),
@@ -48,15 +54,19 @@ async fn seeded() -> Fixture {
         events.extend([accepted(&import), last(&import)]);
     }
     gateway.fold(events).await;
-    for n in [1, 2, 3, 10] {
-        let object = object(n);
-        let bytes = Bytes::from(vec![7; usize::try_from(object.size).unwrap()]);
+    let noise = |object: Object| (vec![7; usize::try_from(object.size).unwrap()], object);
+    let others = [2, 3, 10].map(|n| noise(object(n)));
+    for (bytes, object) in [(picture, pictured)].into_iter().chain(others) {
         let info = ObjectInfo {
             content_type: object.content_type,
             ..ObjectInfo::default()
         };
         let key = Key::new(object.key).unwrap();
-        gateway.store.put(&key, bytes, &info).await.unwrap();
+        gateway
+            .store
+            .put(&key, Bytes::from(bytes), &info)
+            .await
+            .unwrap();
     }
     gateway
 }

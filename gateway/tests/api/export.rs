@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use crate::seed::{file, import_id, imported, imported_as, object};
-use crate::support::{Fixture, start};
+use crate::support::{Fixture, problem, start};
 
 const MANY: u32 = 451;
 
@@ -26,6 +26,27 @@ async fn every_image_comes_once_as_json() {
         images[0],
         gateway.json("/api/images?per_page=1").await["images"][0]
     );
+}
+
+#[tokio::test]
+async fn only_what_matches_comes() {
+    let mut gateway = seeded().await;
+    let other = import_id("two");
+    gateway
+        .fold(vec![imported(&other, 1_000), imported(&other, 1_001)])
+        .await;
+    let some = gateway.json("/api/images/all?import=two").await;
+    assert_eq!(some["total"], 2);
+    assert!(some["images"][0]["import_id"] == "two");
+    // cat-44.jpg, and cat-440.jpg to cat-449.jpg.
+    let some = gateway.json("/api/images/all?q=CAT-44&import=one").await;
+    assert_eq!(some["total"], 11);
+    let none = gateway
+        .json("/api/images/all?mime_type=image/x-nothing")
+        .await;
+    assert_eq!(none["total"], 0);
+    let wrong = gateway.get("/api/images/all?storage_provider=floppy");
+    problem(wrong.send().await.unwrap(), 400, "invalid_parameter").await;
 }
 
 #[tokio::test]

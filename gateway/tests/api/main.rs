@@ -29,3 +29,4 @@ mod status;
 mod store;
 mod submit;
 mod support;
+mod thumbnail;

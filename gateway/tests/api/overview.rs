@@ -71,6 +71,7 @@ async fn everything_is_told_at_one_look() {
         role: "worker".into(),
         busy: true,
         weight: None,
+        holds: [(one.clone(), 3)].into(),
         waiting: [("drive".to_owned(), "the quota is used up".to_owned())].into(),
         quota: Some(QuotaUse {
             units_per_minute: 1_000,
@@ -80,7 +81,7 @@ async fn everything_is_told_at_one_look() {
     let producer = Presence {
         role: "producer".into(),
         busy: false,
-        weight: None,
+        holds: [].into(),
         waiting: [].into(),
         quota: Some(QuotaUse {
             units_per_minute: 1_000,
@@ -111,7 +112,7 @@ async fn everything_is_told_at_one_look() {
         json!({ "units_per_minute": 1_000, "used_per_minute": 405 })
     );
     assert_eq!(look["waiting_for"]["drive"], "the quota is used up");
-    let expected = json!({ "role": "worker", "instance": "w", "busy": true, "waiting": { "drive": "the quota is used up" } });
+    let expected = json!({ "role": "worker", "instance": "w", "busy": true, "holds": { "one": 3 }, "waiting": { "drive": "the quota is used up" } });
     assert_eq!(look["fleet"][2], expected);
 
     // The dead are not added up.

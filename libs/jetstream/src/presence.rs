@@ -1,13 +1,14 @@
 //! Who is there, who shares the Drive quota right now, and what each waits for: every process renews
 //! an entry in the `FLEET` bucket.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream::kv;
 use contracts::kv::{Presence, QuotaUse};
-use contracts::streams;
+use contracts::{ImportId, streams};
 use futures::StreamExt as _;
 use runtime::backoff::Reconnect;
 use runtime::{Health, Quota};
@@ -46,6 +47,7 @@ struct Inner {
 struct State {
     busy: bool,
     ended: Option<Instant>,
+    holds: BTreeMap<ImportId, u32>,
 }
 
 impl Activity {
@@ -71,6 +73,28 @@ impl Activity {
         if began {
             self.inner.began.notify_one();
         }
+    }
+
+    /// Say that one more task of `import` is held.
+    pub fn hold(&self, import: ImportId) {
+        *self.state().holds.entry(import).or_default() += 1;
+    }
+
+    /// Say that one task of `import` is held no more.
+    pub fn release(&self, import: &ImportId) {
+        let holds = &mut self.state().holds;
+        if let Some(count) = holds.get_mut(import) {
+            *count -= 1;
+            if *count == 0 {
+                holds.remove(import);
+            }
+        }
+    }
+
+    /// Tasks held, by import.
+    #[must_use]
+    pub fn holds(&self) -> BTreeMap<ImportId, u32> {
+        self.state().holds.clone()
     }
 
     /// Whether there is work, or was a moment ago.
@@ -232,6 +256,7 @@ async fn renew(
             role: role.to_owned(),
             busy: activity.is_busy(),
             weight: activity.appetite.as_ref().map(Appetite::weight),
+            holds: activity.holds(),
             waiting: health.missing(),
             quota: quota.and_then(spending),
         };

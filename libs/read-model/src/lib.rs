@@ -6,6 +6,7 @@
 mod ado;
 mod compare;
 mod error;
+mod export;
 pub mod fold;
 mod history;
 mod image;
@@ -26,10 +27,9 @@ use std::path::Path;
 
 use contracts::{Cause, Event, FileId, ImportId};
 
-use query::EXPORT_BATCH;
-
 pub use compare::{Comparison, Difference, DifferenceKind};
 pub use error::{ReadModelError, Refusal};
+pub use export::{AllFailedItems, AllImages};
 pub use history::{MAX_STEPS, Step};
 pub use image::{Image, ImageRow};
 pub use import::{ImportRow, ImportStatus};
@@ -280,15 +280,11 @@ impl ReadModel {
         }
     }
 
-    /// Every image, the newest first, a bounded number at a time. Images stored after the first read
-    /// are not among them.
+    /// Every image that matches, the newest first, a bounded number at a time; `page` and `per_page`
+    /// are ignored. Images stored after the first read are not among them.
     #[must_use]
-    pub fn all_images(&self) -> AllImages {
-        AllImages {
-            model: self.clone(),
-            older_than: i64::MAX,
-            ready: Vec::new().into_iter(),
-        }
+    pub fn all_images(&self, filter: ImagesQuery) -> AllImages {
+        AllImages::new(self.clone(), filter)
     }
 
     /// What is stored at each provider.
@@ -333,13 +329,7 @@ impl ReadModel {
     /// Every failed entry of an import, in the order of their ids, a bounded number at a time.
     #[must_use]
     pub fn all_failed_items(&self, import: &ImportId, cause: Option<Cause>) -> AllFailedItems {
-        AllFailedItems {
-            model: self.clone(),
-            import: import.clone(),
-            cause,
-            after: None,
-            ready: Vec::new().into_iter(),
-        }
+        AllFailedItems::new(self.clone(), import.clone(), cause)
     }
 
     /// One entry of an import.
@@ -396,67 +386,5 @@ impl ReadModel {
             Self::Sqlite(store) => store.imported_unchanged(files).await,
             Self::SqlServer(store) => store.imported_unchanged(files).await,
         }
-    }
-}
-
-/// Every image, one after the other; see [`ReadModel::all_images`].
-#[derive(Debug)]
-pub struct AllImages {
-    model: ReadModel,
-    older_than: i64,
-    ready: std::vec::IntoIter<ImageRow>,
-}
-
-impl AllImages {
-    /// The next image; `None` after the last. After an error the same image is asked for again.
-    ///
-    /// # Errors
-    /// As every query.
-    pub async fn next(&mut self) -> Result<Option<ImageRow>> {
-        if let Some(row) = self.ready.next() {
-            self.older_than = row.id;
-            return Ok(Some(row));
-        }
-        let batch = match &self.model {
-            ReadModel::Sqlite(store) => store.images_before(self.older_than).await?,
-            ReadModel::SqlServer(store) => store.images_before(self.older_than).await?,
-        };
-        self.ready = batch.into_iter();
-        let row = self.ready.next();
-        if let Some(row) = &row {
-            self.older_than = row.id;
-        }
-        Ok(row)
-    }
-}
-
-/// Every failed entry, one after the other; see [`ReadModel::all_failed_items`].
-#[derive(Debug)]
-pub struct AllFailedItems {
-    model: ReadModel,
-    import: ImportId,
-    cause: Option<Cause>,
-    after: Option<FileId>,
-    ready: std::vec::IntoIter<FailedItem>,
-}
-
-impl AllFailedItems {
-    /// The next entry; `None` after the last. After an error the same entry is asked for again.
-    ///
-    /// # Errors
-    /// As every query.
-    pub async fn next(&mut self) -> Result<Option<FailedItem>> {
-        if self.ready.as_slice().is_empty() {
-            let batch = self
-                .model
-                .failed_items(&self.import, self.cause, self.after.as_ref(), EXPORT_BATCH)
-                .await?;
-            self.ready = batch.into_iter();
-        }
-        let next = self.ready.next();
-        if let Some(item) = &next {
-            self.after = Some(item.item_id.clone());
-        }
-        Ok(next)
     }
 }

@@ -171,8 +171,16 @@ impl Env {
     /// # Errors
     /// When it is there and is not one.
     pub fn duration_or(&self, name: &str, default: Duration) -> Result<Duration, ConfigError> {
+        Ok(self.duration(name)?.unwrap_or(default))
+    }
+
+    /// A duration such as `500ms`, `30s`, `5m` or `2h`, if there is one.
+    ///
+    /// # Errors
+    /// When it is there and is not one.
+    pub fn duration(&self, name: &str) -> Result<Option<Duration>, ConfigError> {
         let Some(text) = self.get(name) else {
-            return Ok(default);
+            return Ok(None);
         };
         let bad = || {
             ConfigError::new(
@@ -190,10 +198,8 @@ impl Env {
             "h" => 3_600_000,
             _ => return Err(bad()),
         };
-        number
-            .checked_mul(scale)
-            .map(Duration::from_millis)
-            .ok_or_else(bad)
+        let millis = number.checked_mul(scale).ok_or_else(bad)?;
+        Ok(Some(Duration::from_millis(millis)))
     }
 }
 

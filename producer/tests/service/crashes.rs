@@ -17,7 +17,7 @@ use producer::Config;
 async fn a_killed_producer_is_replaced_when_its_lease_is_over() {
     let fleet = Fleet::start().await;
     let short = TopologyConfig {
-        ack_wait: Duration::from_secs(3),
+        ack_wait: Some(Duration::from_secs(3)),
         ..TopologyConfig::default()
     };
     topology::setup(&fleet.nats, short).await.unwrap();

@@ -14,7 +14,7 @@ use jetstream::{Members, Nats, User};
 use projector::Config;
 use prometheus::Registry;
 use read_model::fold::State;
-use read_model::{Item, ReadModel, ReadModelConfig};
+use read_model::{ImagesQuery, Item, ReadModel, ReadModelConfig};
 use runtime::{Health, Service};
 use tempfile::TempDir;
 use testkit::{NatsServer, until};
@@ -167,7 +167,7 @@ impl Fixture {
             }
         }
         let mut images = BTreeMap::new();
-        let mut all = tables.all_images();
+        let mut all = tables.all_images(ImagesQuery::default());
         while let Some(row) = all.next().await.unwrap() {
             images.insert(row.image.google_drive_id.clone(), row);
         }

@@ -69,3 +69,6 @@ export const deleteImages = (selection: Selection, cursor: Cursor) =>
 export const selectionOf = (filter: ImageFilter): Selection => among(filter);
 
 export const contentPath = (image: number): string => `/api/images/${image}/content`;
+/** Another address for other bytes, so that a browser may keep what it has. */
+export const thumbnailPath = (image: Image): string => `/api/images/${image.id}/thumbnail?v=${image.sha256.slice(0, 12)}`;
+export const exportPath = (filter: ImageFilter): string => withQuery("/api/images/all", { ...filter });

@@ -1,4 +1,4 @@
-// What the gateway answers. gateway/README.md and /api/openapi.json say the same.
+// What the page uses of the gateway's answers. tests/types.test.mjs compares it with gateway/openapi.json.
 
 export type ImportStatus = "processing" | "paused" | "completed" | "failed" | "cancelled";
 export type Command = "pause" | "resume" | "cancel" | "retry";
@@ -54,9 +54,9 @@ export interface FailureGroup {
 export interface FailedItem {
   item_id: string;
   name: string;
-  path: string | null;
+  path: string;
   cause: string;
-  message: string | null;
+  message: string;
   attempts: number;
   failed_at: string;
   advice: string;
@@ -66,7 +66,8 @@ export type ItemState = "queued" | "retrying" | "imported" | "skipped" | "failed
 
 export interface Item {
   item_id: string;
-  name: string;
+  /** Null where only its id is known. */
+  name: string | null;
   size: number | null;
   state: ItemState;
   cause: string | null;
@@ -147,6 +148,7 @@ export interface FleetMember {
   role: string;
   instance: string;
   busy: boolean;
+  holds: Record<string, number>;
   waiting: Record<string, string>;
 }
 

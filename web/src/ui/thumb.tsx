@@ -2,7 +2,7 @@
 // as a blob, a few at a time.
 
 import { useEffect, useState } from "react";
-import { contentPath } from "../api/calls";
+import { contentPath, thumbnailPath } from "../api/calls";
 import { send } from "../api/client";
 import type { Image } from "../api/types";
 import { useHasKey } from "./key";
@@ -10,6 +10,9 @@ import { Icon } from "./icon";
 
 /** What the gateway shows in place; other types are offered as a download. */
 const SHOWN = new Set(["image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "image/bmp"]);
+/** What the gateway makes small pictures of, and their longer side in pixels. */
+const SHRUNK = new Set(["image/jpeg", "image/png", "image/gif", "image/webp"]);
+const THUMBNAIL = 400;
 const AT_ONCE = 4;
 
 export const isShown = (image: Image): boolean => SHOWN.has(image.mime_type);
@@ -38,10 +41,15 @@ async function slot<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> 
 }
 
 /** What an <img> may show: undefined while it is fetched, null if it cannot be had. */
-export function useImageSource(image: Image): string | null | undefined {
-  const keyed = useHasKey();
-  const address = addressOf(image);
-  const fetched = keyed && address === contentPath(image.id);
+export const useImageSource = (image: Image): string | null | undefined => useSource(addressOf(image));
+/** The same for a small picture of it. */
+function useThumbnailSource(image: Image): string | null | undefined {
+  const large = Math.max(image.width ?? 0, image.height ?? 0) > THUMBNAIL;
+  return useSource(large && SHRUNK.has(image.mime_type) ? thumbnailPath(image) : addressOf(image));
+}
+
+function useSource(address: string): string | null | undefined {
+  const fetched = useHasKey() && address.startsWith("/api/");
   const [blob, setBlob] = useState<string | null>();
   useEffect(() => {
     if (!fetched) return undefined;
@@ -77,7 +85,7 @@ export function NoPreview({ image, why }: { image: Image; why: string }) {
 }
 
 function Loaded({ image }: { image: Image }) {
-  const source = useImageSource(image);
+  const source = useThumbnailSource(image);
   const [state, setState] = useState<"loading" | "ready" | "broken">("loading");
   if (source === null || state === "broken") return <NoPreview image={image} why="Cannot be shown" />;
   if (source === undefined) return null;

@@ -14,6 +14,7 @@ test("an import is followed across the death of everything", async () => {
   const id = await at.fleet.import("sim-n400-s1k-seed6");
   const page = await at.tab();
   const list = await at.tab();
+  await page.clock.install();
   await page.open(`/imports/${id}`);
   await list.open("/");
   await list.locator(".import-row").waitFor();
@@ -32,8 +33,16 @@ test("an import is followed across the death of everything", async () => {
   const before = await bar.getAttribute("aria-valuetext");
 
   await at.fleet.faults({});
+  // The page's own timers stand still, so that it is the click that connects. What it may be trying now
+  // fails first.
+  await page.getByRole("button", { name: /Try now/ }).waitFor();
+  await page.clock.pauseAt(await page.evaluate(() => Date.now() + 1000));
+  await page.getByRole("button", { name: /Try now/ }).waitFor();
   await at.fleet.up();
+  const asked = page.waitForRequest(new RegExp(`/api/imports/${id}/events$`));
   await page.getByRole("button", { name: /Try now/ }).click();
+  await asked;
+  await page.clock.resume();
   await page.getByText("Live", { exact: true }).waitFor();
   await page.locator(".offline").waitFor({ state: "detached" });
   await page.locator(".pill.completed").waitFor();

@@ -90,7 +90,7 @@ async fn a_task_that_killed_five_workers_is_not_touched_again() {
 async fn five_workers_that_die_without_a_word_are_enough() {
     let it = support::start(Faults::default()).await;
     let config = TopologyConfig {
-        ack_wait: Duration::from_secs(1),
+        ack_wait: Some(Duration::from_secs(1)),
         ..TopologyConfig::default()
     };
     topology::setup(&it.nats, config).await.unwrap();

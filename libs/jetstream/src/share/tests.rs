@@ -140,6 +140,7 @@ impl Fleet {
                         role: "worker".into(),
                         busy: is_busy(),
                         weight: None,
+                        holds: BTreeMap::new(),
                         waiting: BTreeMap::new(),
                         quota: None,
                     };
@@ -319,6 +320,7 @@ async fn who_cannot_renew_its_entry_stops_spending() {
         role: "worker".into(),
         busy: true,
         weight: None,
+        holds: BTreeMap::new(),
         waiting: BTreeMap::new(),
         quota: None,
     };
@@ -339,6 +341,7 @@ async fn a_projector_has_no_part_in_the_quota() {
         role: role.to_owned(),
         busy,
         weight: None,
+        holds: BTreeMap::new(),
         waiting: BTreeMap::new(),
         quota: None,
     };

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::Sqlite;
 use super::rows::{Cells, REMOVALS, STATISTICS, image, image_columns, json, removal, statistics};
-use crate::query::{EXPORT_BATCH, MAX_SEARCH_CHARS};
+use crate::query::MAX_SEARCH_CHARS;
 use crate::{ImageRow, ImagesQuery, MAX_PER_PAGE, Paged, ProviderStatistics, Removal, Result};
 
 pub(super) const BY_ID: &str = concat!("SELECT ", image_columns!(), " FROM images WHERE id = ?1");
@@ -15,11 +15,6 @@ pub(super) const LATEST: &str = concat!(
     "SELECT ",
     image_columns!(),
     " FROM images WHERE import_id = ?1 ORDER BY updated_at DESC, id DESC LIMIT ?2"
-);
-pub(super) const BEFORE: &str = concat!(
-    "SELECT ",
-    image_columns!(),
-    " FROM images WHERE id < ?1 ORDER BY id DESC LIMIT ?2"
 );
 pub(super) const WITH_IDS: &str = concat!(
     "SELECT ",
@@ -52,15 +47,6 @@ impl Sqlite {
             let mut latest = sql.prepare_cached(LATEST)?;
             let rows =
                 latest.query_map(params![import.as_str(), limit.min(MAX_PER_PAGE)], image)?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        };
-        self.readers.read(read).await
-    }
-
-    pub(crate) async fn images_before(&self, id: i64) -> Result<Vec<ImageRow>> {
-        let read = move |sql: &Connection| {
-            let mut before = sql.prepare_cached(BEFORE)?;
-            let rows = before.query_map(params![id, EXPORT_BATCH], image)?;
             Ok(rows.collect::<Result<_, _>>()?)
         };
         self.readers.read(read).await

@@ -59,7 +59,6 @@ fn every_query_goes_through_an_index() {
         rows::REMOVALS,
         images::BY_ID,
         images::LATEST,
-        images::BEFORE,
         images::UNCHANGED,
         imports::CHECKPOINT,
         imports::CREATED_AT,

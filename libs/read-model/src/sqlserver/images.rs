@@ -8,11 +8,9 @@ use tiberius::{Row, ToSql};
 use super::SqlServer;
 use super::json::{listed, sequences};
 use super::rows::{Cells, each, image, removal, statistics};
-use super::statements::{
-    BEFORE, IMAGE, LATEST, REMOVALS, STATISTICS, UNCHANGED, WITH_IDS, image_columns,
-};
+use super::statements::{IMAGE, LATEST, REMOVALS, STATISTICS, UNCHANGED, WITH_IDS, image_columns};
 use super::text::kept;
-use crate::query::{EXPORT_BATCH, MAX_SEARCH_CHARS};
+use crate::query::MAX_SEARCH_CHARS;
 use crate::{ImageRow, ImagesQuery, MAX_PER_PAGE, Paged, ProviderStatistics, Removal, Result};
 
 impl SqlServer {
@@ -28,11 +26,6 @@ impl SqlServer {
     ) -> Result<Vec<ImageRow>> {
         let limit = i64::from(limit.min(MAX_PER_PAGE));
         let rows = self.rows(LATEST, &[&import.as_str(), &limit]).await?;
-        each(&rows, image)
-    }
-
-    pub(crate) async fn images_before(&self, id: i64) -> Result<Vec<ImageRow>> {
-        let rows = self.rows(BEFORE, &[&id, &i64::from(EXPORT_BATCH)]).await?;
         each(&rows, image)
     }
 

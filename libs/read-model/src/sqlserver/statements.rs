@@ -309,11 +309,6 @@ pub(super) const LATEST: &str = concat!(
     " FROM imagefleet.images AS i WHERE i.import_id = @P1
      ORDER BY i.updated_at DESC, i.id DESC"
 );
-pub(super) const BEFORE: &str = concat!(
-    "SELECT TOP (@P2) ",
-    image_columns!(),
-    " FROM imagefleet.images AS i WHERE i.id < @P1 ORDER BY i.id DESC"
-);
 pub(super) const WITH_IDS: &str = concat!(
     "SELECT ",
     image_columns!(),

@@ -94,7 +94,7 @@ async fn assert_equal(model: &ReadModel, state: &State) {
         assert_eq!(model.items(&id, None, 1000).await.unwrap(), expected);
     }
     let mut stored: HashMap<_, ImageRow> = HashMap::new();
-    let mut all = model.all_images();
+    let mut all = model.all_images(ImagesQuery::default());
     while let Some(row) = all.next().await.unwrap() {
         stored.insert(row.image.google_drive_id.clone(), row);
     }
@@ -355,7 +355,7 @@ pub async fn fifty_thousand_images_while_readers_look_on(bed: &Bed) {
     let import = model.import(&one).await.unwrap().unwrap();
     assert_eq!((import.total, import.imported), (IMAGES, IMAGES));
     assert_eq!(import.bytes, IMAGES * 1000);
-    let (mut all, mut count, mut last) = (model.all_images(), 0, i64::MAX);
+    let (mut all, mut count, mut last) = (model.all_images(ImagesQuery::default()), 0, i64::MAX);
     while let Some(row) = all.next().await.unwrap() {
         assert!(row.id < last);
         last = row.id;

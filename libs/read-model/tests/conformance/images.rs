@@ -243,6 +243,11 @@ pub async fn images_of_a_type_are_listed_and_counted(bed: &Bed) {
         assert_eq!(names(&page.items), expected, "{query:?}");
         assert_eq!(page.total, expected.len() as u64, "{query:?}");
         assert_eq!(model.count_images(query.clone()).await.unwrap(), page.total);
+        let (mut all, mut exported) = (model.all_images(query.clone()), Vec::new());
+        while let Some(row) = all.next().await.unwrap() {
+            exported.push(row);
+        }
+        assert_eq!(names(&exported), expected, "{query:?}");
         let walk = ImagesQuery {
             per_page: 1,
             after: page.items.first().map(|row| row.id),

@@ -1,7 +1,7 @@
 import { useMutation } from "@tanstack/react-query";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { Link } from "wouter";
-import { selectionOf, type Selection } from "../../api/calls";
+import { exportPath, selectionOf, type Selection } from "../../api/calls";
 import { useMayWrite, useOverview } from "../../api/queries";
 import type { ImageFilter } from "../../api/types";
 import { compact, count, plural } from "../../lib/format";
@@ -110,7 +110,7 @@ export default function Gallery() {
     setChoosing(false);
     setChosen(new Set());
   }
-  const exported = useMutation({ mutationFn: ({ accept, name }: { accept: string; name: string }) => save("/api/images/all", accept, name) });
+  const exported = useMutation({ mutationFn: ({ accept, name }: { accept: string; name: string }) => save(exportPath(filter), accept, name) });
   const filtered = Object.keys(filter).length > 0;
 
   return (
@@ -129,10 +129,10 @@ export default function Gallery() {
             {total > 0 && (
               <Menu label="More" icon="more" compact>
                 <button type="button" onClick={() => exported.mutate({ accept: "text/csv", name: "images.csv" })}>
-                  Export all images as CSV
+                  {filtered ? "Export all that match as CSV" : "Export all images as CSV"}
                 </button>
                 <button type="button" onClick={() => exported.mutate({ accept: "application/x-ndjson", name: "images.ndjson" })}>
-                  Export all images as NDJSON
+                  {filtered ? "Export all that match as NDJSON" : "Export all images as NDJSON"}
                 </button>
                 {mayWrite && (
                   <button type="button" className="danger" onClick={() => setRemoving({ selection: selectionOf(filter), what: described(filter) })}>

@@ -55,7 +55,7 @@ export function Entries({ job }: { job: Import }) {
             {items.map((item) => (
               <li key={item.item_id}>
                 <button type="button" className="link" data-row onClick={() => change({ item: item.item_id }, true)}>
-                  {item.name}
+                  {item.name ?? item.item_id}
                 </button>
                 <span className={`state ${item.state}`}>{ITEM_STATE[item.state] ?? item.state}</span>
                 <span className="sub">{item.cause ? words(item.cause) : ""}</span>

@@ -24,7 +24,7 @@ function Items({ job, cause }: { job: Import; cause: string }) {
               {item.name}
             </button>
             <span className="sub">
-              {item.message ?? item.advice} · {plural(item.attempts, "attempt")}
+              {item.message || item.advice} · {plural(item.attempts, "attempt")}
             </span>
           </li>
         ))}

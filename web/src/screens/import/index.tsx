@@ -33,13 +33,14 @@ function Figure({ name, value, note, kind }: { name: string; value: string; note
   );
 }
 
-/** Which of the waiting images are being worked on, as far as that can be told: workers are shared by all imports. */
+/** How many of the waiting images are being worked on: as every worker told a second ago. */
 function useRunning(job: Import): number | null {
   const overview = useOverview().data;
   const rest = job.total - settled(job) - job.retrying;
   if (job.status !== "processing") return 0;
-  if (!overview?.queue || overview.imports?.processing !== 1) return null;
-  return Math.min(rest, overview.queue.in_flight);
+  if (!overview?.queue) return null;
+  const held = overview.fleet.reduce((sum, member) => sum + (member.holds[job.id] ?? 0), 0);
+  return Math.min(rest, held);
 }
 
 function Figures({ job }: { job: Import }) {

@@ -46,7 +46,7 @@ export function Timeline({ job, item, onClose }: { job: Import; item: string; on
   const toRetry = data?.state === "failed" && job.status !== "cancelled";
   return (
     <Dialog
-      title={data?.name ?? "Entry"}
+      title={data?.name ?? data?.item_id ?? "Entry"}
       size="medium"
       onClose={onClose}
       actions={

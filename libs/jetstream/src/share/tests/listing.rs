@@ -24,6 +24,7 @@ fn producer(fleet: &Fleet, images_per_page: usize) -> Activity {
                     role: "producer".into(),
                     busy: activity.is_busy(),
                     weight: Some(appetite.weight()),
+                    holds: BTreeMap::new(),
                     waiting: BTreeMap::new(),
                     quota: None,
                 };

@@ -44,7 +44,6 @@ const ALL: &[&str] = &[
     FAILURES,
     IMAGE,
     LATEST,
-    BEFORE,
     WITH_IDS,
     UNCHANGED,
     REMOVALS,

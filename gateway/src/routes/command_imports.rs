@@ -1,47 +1,35 @@
-//! `POST /api/images/delete` and `POST /api/imports/commands`: one action over all that match.
+//! `POST /api/imports/commands`: one command to all imports that match.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use contracts::{Action, Cause, Command};
-use futures::{StreamExt, TryStreamExt, stream};
-use read_model::{ImageRow, ImagesQuery, ImportRow, ImportsQuery};
+use futures::{StreamExt, stream};
+use read_model::{ImportRow, ImportsQuery};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::caller::Caller;
-use crate::cursor::Of;
+use crate::effect;
 use crate::input::{self, IdempotencyKey};
 use crate::openapi::problems;
 use crate::problem::{Code, Problem, Result};
-use crate::routes::control::{cause_of, check};
-use crate::routes::images::{import, mime_type, provider, queue_deletion, search};
+use crate::routes::control::cause_of;
+use crate::routes::images::search;
 use crate::routes::imports::status;
-use crate::view::{CauseCode, Status};
+use crate::view::{CauseCode, Matching, Status};
 
-/// Messages on their way to NATS at once.
+/// Commands on their way to NATS at once.
 const AT_ONCE: usize = 64;
-/// Images read at once.
-const PAGE: u32 = 500;
-/// Images that may be named in one request.
-const MAX_IDS: usize = 1_000;
 /// Imports that one request may command.
 const MAX_IMPORTS: u64 = 5_000;
 /// Refusals that are told one by one.
 const MAX_REFUSED: usize = 100;
 
-problems!(
-    DeleteProblems: InvalidRequest,
-    InvalidParameter,
-    RequestTimeout,
-    PayloadTooLarge,
-    DatabaseUnavailable,
-    QueueUnavailable,
-);
 problems!(
     CommandsProblems: InvalidRequest,
     InvalidParameter,
@@ -51,228 +39,6 @@ problems!(
     DatabaseUnavailable,
     QueueUnavailable,
 );
-
-/// Which images to delete: a filter, or ids.
-// A misspelt filter must not delete everything.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = DeleteImages)]
-pub(crate) struct Deletion {
-    /// All that match.
-    filter: Option<ImageFilter>,
-    /// These; numbers of images that are gone already are passed over.
-    #[schema(min_items = 1, max_items = 1000)]
-    ids: Option<Vec<i64>>,
-    /// Must be true with a filter that is empty: it matches every image.
-    #[serde(default)]
-    all: bool,
-    /// Only count.
-    #[serde(default)]
-    preview: bool,
-    /// The `cursor` of the last answer, with the same filter.
-    cursor: Option<String>,
-}
-
-/// As in `GET /api/images`.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct ImageFilter {
-    #[schema(max_length = 200)]
-    q: Option<String>,
-    import: Option<String>,
-    storage_provider: Option<String>,
-    #[schema(max_length = 100)]
-    mime_type: Option<String>,
-}
-
-/// How many match right now.
-// It has no further fields: that tells it apart from the other answers, which have this one as well.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Matching {
-    pub(crate) matching: u64,
-}
-
-/// What was queued for deletion.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Queued {
-    /// Images that match, those included that are being deleted and not gone yet.
-    matching: u64,
-    /// Deletions that this request queued.
-    queued: u64,
-    /// Whether that was all; if not, repeat the request with `cursor`.
-    complete: bool,
-    #[schema(required)]
-    cursor: Option<String>,
-}
-
-/// Delete all images that match
-///
-/// Answered once the deletions are stored; objects and rows go when workers and the projector get to
-/// them. What does not fit into the time of one request takes another, with the `cursor` of the answer.
-/// Repeating it is harmless.
-#[utoipa::path(
-    post,
-    path = "/api/images/delete",
-    tag = "images",
-    operation_id = "deleteImages",
-    request_body(content = Deletion, content_type = "application/json"),
-    responses(
-        (status = 200, description = "They are being deleted; with `preview`, only how many match", body = DeletionAnswer),
-        DeleteProblems,
-    )
-)]
-pub(crate) async fn delete_images(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    request: Request,
-) -> Result<Response> {
-    let began = Instant::now();
-    let (parts, body) = request.into_parts();
-    let body = input::read(&parts.headers, body, &app.limits).await?;
-    let hint = "{\"filter\": {\"import\": \"...\"}} or {\"ids\": [...]}";
-    let wanted: Deletion = input::object(&body, hint)?;
-    let cursor = wanted.cursor.as_deref();
-    let after = cursor.map(|cursor| Of::Images.read(cursor)).transpose()?;
-    let queued = match (wanted.filter, wanted.ids) {
-        (None, Some(ids)) => {
-            let rows = named(&app, ids).await?;
-            let matching = rows.len() as u64;
-            if wanted.preview {
-                return Ok(Json(Matching { matching }).into_response());
-            }
-            queue(&app, rows).await?;
-            Queued {
-                matching,
-                queued: matching,
-                complete: true,
-                cursor: None,
-            }
-        }
-        (Some(filter), None) => {
-            let query = filter.query(wanted.all)?;
-            let matching = app.reads.model.count_images(query.clone());
-            let matching = app.reads.ask(matching).await?;
-            if wanted.preview {
-                return Ok(Json(Matching { matching }).into_response());
-            }
-            let query = ImagesQuery { after, ..query };
-            let budget = app.limits.request / 2;
-            matched(&app, query, matching, began, budget).await?
-        }
-        _ => {
-            let detail = format!("Send one of both, {hint}.");
-            return Err(Problem::new(Code::InvalidRequest, detail));
-        }
-    };
-    tracing::info!(
-        images = queued.queued,
-        complete = queued.complete,
-        key.name = caller.name.as_deref(),
-        "deletions queued"
-    );
-    Ok(Json(queued).into_response())
-}
-
-impl ImageFilter {
-    fn query(&self, all: bool) -> Result<ImagesQuery> {
-        let given = |text: &Option<String>| {
-            let text = text.as_deref().map(str::trim);
-            text.filter(|text| !text.is_empty()).map(str::to_owned)
-        };
-        let query = ImagesQuery {
-            per_page: PAGE,
-            q: search(given(&self.q).as_deref())?,
-            import: import(given(&self.import).as_deref())?,
-            provider: provider(given(&self.storage_provider).as_deref())?,
-            mime_type: mime_type(given(&self.mime_type).as_deref())?,
-            ..ImagesQuery::default()
-        };
-        let filtered = query.q.is_some()
-            || query.import.is_some()
-            || query.provider.is_some()
-            || query.mime_type.is_some();
-        if filtered || all {
-            return Ok(query);
-        }
-        let rule = "filled: an empty one matches every image, which takes \"all\": true beside it";
-        Err(Problem::parameter("filter", rule))
-    }
-}
-
-/// Those of `ids` that there are.
-async fn named(app: &App, ids: Vec<i64>) -> Result<Vec<ImageRow>> {
-    if ids.is_empty() || ids.len() > MAX_IDS {
-        return Err(Problem::parameter("ids", "1 to 1000 numbers of images"));
-    }
-    let mut rows = app.reads.ask(app.reads.model.images_with(&ids)).await?;
-    rows.sort_by_key(|row| row.id);
-    rows.dedup_by_key(|row| row.id);
-    Ok(rows)
-}
-
-/// Queue deletions page by page until `budget` is spent.
-async fn matched(
-    app: &App,
-    mut query: ImagesQuery,
-    matching: u64,
-    began: Instant,
-    budget: Duration,
-) -> Result<Queued> {
-    let mut queued = 0;
-    let complete = loop {
-        let page = async {
-            let rows = app.reads.model.page_of_images(query.clone());
-            let rows = app.reads.ask(rows).await?;
-            let last = rows.last().map(|row| row.id);
-            let count = rows.len() as u64;
-            queue(app, rows).await?;
-            Ok::<_, Problem>((last, count))
-        };
-        match page.await {
-            Ok((None, _)) => break true,
-            Ok::<_, Problem>((last, count)) => {
-                queued += count;
-                query.after = last;
-                if count < u64::from(PAGE) {
-                    break true;
-                }
-            }
-            // What was queued is queued; the rest takes another request.
-            Err(problem) if queued > 0 && problem.code != Code::Internal => break false,
-            Err(problem) => return Err(problem),
-        }
-        if began.elapsed() > budget {
-            break false;
-        }
-    };
-    Ok(Queued {
-        matching,
-        queued,
-        complete,
-        cursor: query
-            .after
-            .filter(|_| !complete)
-            .map(|id| Of::Images.after(id)),
-    })
-}
-
-async fn queue(app: &App, rows: Vec<ImageRow>) -> Result<()> {
-    stream::iter(rows)
-        .map(|row| queue_deletion(app, row))
-        .buffer_unordered(AT_ONCE)
-        .try_collect()
-        .await
-}
-
-/// Either answer of a deletion.
-#[derive(ToSchema)]
-#[serde(untagged)]
-#[allow(dead_code)]
-pub(crate) enum DeletionAnswer {
-    Queued(Queued),
-    Preview(Matching),
-}
 
 /// A command to all imports that match.
 #[derive(Deserialize, ToSchema)]
@@ -339,6 +105,7 @@ pub(crate) struct Refused {
 }
 
 /// Either answer to commands.
+// Each is written as what it is; only the document needs both in one.
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[allow(dead_code)]
@@ -445,14 +212,10 @@ impl Commands {
     }
 
     fn query(&self) -> Result<ImportsQuery> {
-        let given = |text: &Option<String>| {
-            let text = text.as_deref().map(str::trim);
-            text.filter(|text| !text.is_empty()).map(str::to_owned)
-        };
         let query = ImportsQuery {
             per_page: read_model::MAX_PER_PAGE,
-            status: status(given(&self.filter.status).as_deref())?,
-            q: search(given(&self.filter.q).as_deref())?,
+            status: status(input::filled(self.filter.status.as_deref()))?,
+            q: search(input::filled(self.filter.q.as_deref()))?,
             ..ImportsQuery::default()
         };
         if query.status.is_some() || query.q.is_some() || self.all {
@@ -521,7 +284,7 @@ impl Errand<'_> {
         {
             return Ok(());
         }
-        check(row, &self.action, self.matching(row).await?)?;
+        effect::check(row, &self.action, self.matching(row).await?)?;
         self.app.broker.command(&command, key.as_ref()).await
     }
 
