@@ -84,7 +84,9 @@ impl Metrics {
             images.with_label_values(&[outcome, ""]);
         }
         for cause in Cause::ALL {
-            images.with_label_values(&["failed", cause.code()]);
+            for outcome in ["failed", "retrying"] {
+                images.with_label_values(&[outcome, cause.code()]);
+            }
         }
         for cause in [Cause::MalformedTask, Cause::UnknownVersion] {
             images.with_label_values(&["unreadable", cause.code()]);

@@ -72,7 +72,8 @@ impl Prometheus {
     async fn listen(&mut self) -> anyhow::Result<()> {
         let begun = Instant::now();
         loop {
-            let log = std::fs::read_to_string(self.directory.path().join("log"))?;
+            let log =
+                std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
             if let Some((_, address)) = log.split_once("msg=\"Listening on\" address=") {
                 let address = address.split_whitespace().next().unwrap_or_default();
                 self.url = format!("http://{address}");

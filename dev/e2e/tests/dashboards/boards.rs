@@ -6,18 +6,18 @@ use serde_json::Value;
 use testkit::tools::workspace;
 
 /// A dashboard's JSON.
-pub struct Board(pub Value);
+pub(crate) struct Board(pub(crate) Value);
 
 /// A query of a panel.
 #[derive(Debug, Clone)]
-pub struct Query {
+pub(crate) struct Query {
     /// `Fleet / row / panel`, as docs/metrics.md writes it.
-    pub panel: String,
-    pub expr: String,
+    pub(crate) panel: String,
+    pub(crate) expr: String,
 }
 
 /// Every dashboard there is.
-pub fn boards() -> Vec<Board> {
+pub(crate) fn boards() -> Vec<Board> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(workspace().join("deploy/grafana/dashboards"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -31,20 +31,20 @@ pub fn boards() -> Vec<Board> {
 }
 
 impl Board {
-    pub fn uid(&self) -> &str {
+    pub(crate) fn uid(&self) -> &str {
         self.0["uid"].as_str().unwrap()
     }
 
-    pub fn panels(&self) -> &[Value] {
+    pub(crate) fn panels(&self) -> &[Value] {
         self.0["panels"].as_array().unwrap()
     }
 
-    pub fn variables(&self) -> &[Value] {
+    pub(crate) fn variables(&self) -> &[Value] {
         self.0["templating"]["list"].as_array().unwrap()
     }
 
     /// All queries, in order.
-    pub fn queries(&self) -> Vec<Query> {
+    pub(crate) fn queries(&self) -> Vec<Query> {
         let board = self.0["title"].as_str().unwrap();
         let board = board.strip_prefix("Imagefleet / ").unwrap();
         let mut row = "";
@@ -67,7 +67,7 @@ impl Board {
 }
 
 /// Metric and label of `label_values(metric, label)`.
-pub fn label_values(variable: &Value) -> Option<(&str, &str)> {
+pub(crate) fn label_values(variable: &Value) -> Option<(&str, &str)> {
     let query = variable["query"]["query"].as_str()?;
     let call = query.strip_prefix("label_values(")?.strip_suffix(')')?;
     call.split_once(", ")

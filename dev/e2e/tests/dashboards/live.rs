@@ -31,9 +31,16 @@ async fn surroundings(name: &str) -> (drive_sim::Server, Vec<(&'static str, Stri
     (sim, [drive_env, store_env, own].concat())
 }
 
+/// A Prometheus that has seen each target once, so that whatever happens now is an increase.
 async fn observe(targets: &[(&str, String)]) -> Prometheus {
     let rules = workspace().join("deploy/prometheus/rules/*.yml");
-    Prometheus::start(targets, &rules).await.unwrap()
+    let prometheus = Prometheus::start(targets, &rules).await.unwrap();
+    until("every target was scraped", DEADLINE, || async {
+        let up = prometheus.query("up == 1").await.unwrap();
+        (up.len() == targets.len()).then_some(())
+    })
+    .await;
+    prometheus
 }
 
 /// Grafana's variables, filled in. Four scrapes are a rate's least interval for it; two minutes leave time
@@ -108,6 +115,14 @@ async fn assert_shows(prometheus: &Prometheus, panel: &str, import: &str, value:
     .await;
 }
 
+/// Wait until a panel shows more than nothing.
+async fn assert_shows_some(prometheus: &Prometheus, panel: &str) {
+    until(&format!("{panel} shows some"), DEADLINE, || async {
+        (shown(prometheus, panel, "").await > 0.0).then_some(())
+    })
+    .await;
+}
+
 /// Rules can be evaluated on what is really exported, ask for nothing else, and nothing fires.
 async fn assert_rules_hold(prometheus: &Prometheus) {
     let (page, recorded) = (documented(), recorded());
@@ -157,6 +172,9 @@ async fn assert_panels_are_true(prometheus: &Prometheus, url: &str, job: &str, s
         0.0,
     )
     .await;
+    for panel in ["Dead letters by cause", "Attempts that failed by cause"] {
+        assert_shows_some(prometheus, &format!("Fleet / Workers / {panel}")).await;
+    }
     let stored = e2e::rows(url).await.len() as f64;
     assert_shows(prometheus, "Fleet / Overview / Images stored", job, stored).await;
     assert_shows(prometheus, "Fleet / Overview / Backlog", job, 0.0).await;

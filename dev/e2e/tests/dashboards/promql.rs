@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 /// The metrics, and for each what its labels are compared with: `(metric, [(label, value)])`. A regular
 /// expression gives each of its alternatives.
-pub fn selectors(expr: &str) -> Vec<(String, Vec<(String, String)>)> {
+pub(crate) fn selectors(expr: &str) -> Vec<(String, Vec<(String, String)>)> {
     let mut found = Vec::new();
     let mut rest = expr;
     while let Some(start) = rest.find(|c: char| c.is_ascii_alphabetic() || c == '"') {
@@ -49,7 +49,7 @@ pub fn selectors(expr: &str) -> Vec<(String, Vec<(String, String)>)> {
 }
 
 /// The name that docs/metrics.md has for a series.
-pub fn base(series: &str) -> &str {
+pub(crate) fn base(series: &str) -> &str {
     ["_bucket", "_sum", "_count"]
         .iter()
         .find_map(|part| series.strip_suffix(part))
@@ -57,7 +57,7 @@ pub fn base(series: &str) -> &str {
 }
 
 /// The metrics that `expr` reads by the names that docs/metrics.md has for them, without what rules record.
-pub fn metrics(expr: &str) -> BTreeSet<String> {
+pub(crate) fn metrics(expr: &str) -> BTreeSet<String> {
     let own = |series: &str| !series.contains(':');
     selectors(expr)
         .iter()

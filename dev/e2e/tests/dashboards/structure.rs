@@ -106,7 +106,7 @@ fn every_panel_can_be_read() {
 }
 
 /// What rules record.
-pub fn recorded() -> BTreeSet<String> {
+pub(crate) fn recorded() -> BTreeSet<String> {
     let rules = workspace().join("deploy/prometheus/rules/recording.yml");
     let rules = std::fs::read_to_string(rules).unwrap();
     let lines = rules.lines().map(str::trim);
@@ -118,7 +118,7 @@ pub fn recorded() -> BTreeSet<String> {
 
 /// What `expr` asks for that docs/metrics.md does not have, nor a rule records: `or vector(0)` must not
 /// hide a name that nobody exports.
-pub fn unknown(expr: &str, page: &Metrics, recorded: &BTreeSet<String>) -> Vec<String> {
+pub(crate) fn unknown(expr: &str, page: &Metrics, recorded: &BTreeSet<String>) -> Vec<String> {
     let mut unknown = Vec::new();
     for (series, labels) in promql::selectors(expr) {
         if series.starts_with("process_") || recorded.contains(&series) {
