@@ -154,7 +154,7 @@ function Screen({ data }: { data: Answer }) {
         </section>
         <section className="card" aria-labelledby="quota-title">
           <h2 id="quota-title">Google Drive quota</h2>
-          {quota ? <Quota quota={quota} /> : <p className="muted">Not known right now.</p>}
+          {quota ? <Quota quota={quota} /> : <p className="muted">No limit is set, or nobody tells it now.</p>}
           <h2>Stores</h2>
           {!stats ? <p className="muted">Not known right now.</p> : stats.total_images === 0 ? <p className="muted">Nothing is stored yet.</p> : <Stores stats={stats} />}
         </section>
