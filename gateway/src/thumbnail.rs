@@ -4,6 +4,7 @@
 //! decoded at once share one budget.
 
 use std::io::Cursor;
+use std::num::NonZero;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -23,9 +24,14 @@ const BUDGET: u32 = 192;
 /// a progressive JPEG.
 const PER_PIXEL: u64 = 8;
 
+/// Thumbnails under way for each core: some wait for the store while others are decoded.
+const PER_CORE: usize = 2;
+
 /// The budget.
 pub(crate) struct Thumbnails {
     budget: Arc<Semaphore>,
+    /// What even a small picture takes, so that there are never too many for the cores: MiB.
+    least: u32,
 }
 
 /// A picture that a thumbnail can be made of, and what that takes.
@@ -118,15 +124,19 @@ pub(crate) struct Leave {
 
 impl Thumbnails {
     pub(crate) fn new() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let at_once = u32::try_from(cores * PER_CORE).unwrap_or(BUDGET);
         Self {
             budget: Arc::new(Semaphore::new(BUDGET as usize)),
+            least: (BUDGET / at_once).max(1),
         }
     }
 
     /// Wait for a part of the budget; first come, first served. To be asked before the bytes are read.
     pub(crate) async fn admit(&self, plan: Plan) -> Option<Leave> {
         let budget = Arc::clone(&self.budget);
-        let part = budget.acquire_many_owned(plan.mebibytes).await.ok()?;
+        let part = budget.acquire_many_owned(plan.mebibytes.max(self.least));
+        let part = part.await.ok()?;
         Some(Leave { plan, part })
     }
 }
