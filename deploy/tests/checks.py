@@ -179,7 +179,8 @@ def selectors(objects):
                 labels = pod_labels(thing) if kind == "PodMonitor" else thing["metadata"]["labels"]
                 if not selects(monitor["spec"]["selector"], labels):
                     continue
-                ports = thing["spec"]["ports"] if kind == "ServiceMonitor" else containers(thing)[0]["ports"]
+                of_pods = [port for c in containers(thing) for port in c.get("ports", [])] if kind == "PodMonitor" else []
+                ports = thing["spec"]["ports"] if kind == "ServiceMonitor" else of_pods
                 for end in monitor["spec"][ends]:
                     if end["port"] not in {port["name"] for port in ports}:
                         yield f"{kind} {monitor['metadata']['name']}: {thing['metadata']['name']} has no port {end['port']}"
