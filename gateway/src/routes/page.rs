@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, VARY,
+    CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LINK, VARY,
 };
 use http::{Method, StatusCode};
 use rust_embed::{EmbeddedFile, RustEmbed};
@@ -25,6 +25,14 @@ struct Files;
 
 /// The document that every screen of the page begins with.
 const PAGE: &str = "index.html";
+/// Characters of the hash in an asset's name.
+const HASH: usize = 8;
+/// What each screen is made of besides, by the names that the page's build gives its parts.
+const SCRIPTS: [(&str, &[&str]); 3] = [
+    ("/imports/", &["import", "thumb", "chart"]),
+    ("/gallery", &["gallery", "thumb"]),
+    ("/overview", &["overview", "chart"]),
+];
 /// Compressed beside the original when the page was built, the smallest first.
 const ENCODINGS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
 
@@ -55,6 +63,11 @@ pub(crate) async fn file(State(app): State<Arc<App>>, request: Request) -> Resul
     head.insert(VARY, HeaderValue::from_static("accept-encoding"));
     if let Some(encoding) = encoding {
         head.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+    }
+    if name == PAGE
+        && let Some(link) = needed_soon(request.uri().path())?
+    {
+        head.insert(LINK, link);
     }
     head.insert(CONTENT_SECURITY_POLICY, app.page_policy.clone());
     head.insert(
@@ -91,6 +104,34 @@ fn is_screen(name: &str) -> bool {
         Some(("imports", id)) => !id.is_empty() && !id.contains('/'),
         Some(_) => false,
     }
+}
+
+/// Scripts that the screen at `path` will ask for once the first one runs: the browser may fetch them
+/// beside it (HTML standard, link type "modulepreload"). `None` for the start, which needs no more.
+fn needed_soon(path: &str) -> Result<Option<HeaderValue>> {
+    let of_screen = SCRIPTS.iter().find(|(start, _)| path.starts_with(start));
+    let Some((_, scripts)) = of_screen else {
+        return Ok(None);
+    };
+    // NAME-HASH.js, and the hash may hold a dash, too.
+    let is_one = |file: &str| {
+        let file = file.strip_prefix("assets/");
+        let file = file.and_then(|file| file.strip_suffix(".js"));
+        let hash = |script: &str| file?.strip_prefix(script)?.strip_prefix('-');
+        scripts
+            .iter()
+            .filter_map(|script| hash(script))
+            .any(|hash| hash.len() == HASH)
+    };
+    let links: Vec<String> = Files::iter()
+        .filter(|file| is_one(file))
+        .map(|file| format!("</{file}>; rel=modulepreload"))
+        .collect();
+    if links.is_empty() {
+        return Ok(None);
+    }
+    let link = HeaderValue::try_from(links.join(", ")).map_err(Problem::internal)?;
+    Ok(Some(link))
 }
 
 /// The smallest form of the file that the client can read.

@@ -112,6 +112,40 @@ async fn the_built_page_comes_compressed_to_those_who_can_read_it() {
 }
 
 #[tokio::test]
+async fn a_screens_own_scripts_are_named_with_the_page() {
+    let gateway = start().await;
+    let page = gateway.get("/").send().await.unwrap();
+    assert!(!page.headers().contains_key("link"), "it needs no more");
+    let built = is_built(&page.text().await.unwrap());
+    for (screen, scripts) in [
+        ("/imports/0199f0c3", 3),
+        ("/gallery?q=a", 2),
+        ("/overview", 2),
+    ] {
+        let response = gateway.get(screen).send().await.unwrap();
+        let link = response.headers().get("link");
+        let link = link.map_or("", |link| link.to_str().unwrap());
+        let named: Vec<&str> = link.split(", ").filter(|link| !link.is_empty()).collect();
+        assert_eq!(
+            named.len(),
+            if built { scripts } else { 0 },
+            "{screen}: {link}"
+        );
+        for script in named {
+            let (file, how) = script.split_once("; ").unwrap();
+            assert_eq!(how, "rel=modulepreload");
+            let file = file.trim_start_matches('<').trim_end_matches('>');
+            let script = gateway.get(file).send().await.unwrap();
+            assert_eq!(script.status(), 200, "{file}");
+            assert_eq!(
+                script.headers()["content-type"],
+                "text/javascript; charset=utf-8"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn addresses_of_screens_lead_to_the_page() {
     let gateway = start().await;
     let html = gateway.get("/").send().await.unwrap().text().await.unwrap();
