@@ -7,8 +7,8 @@ import matplotlib.pyplot as plt  # noqa: E402
 import settings as reading  # noqa: E402
 
 WORKERS, LAG, RATE, CAP, TEXT = "#1f5fa8", "#b3541e", "#2e7d4f", "#b00020", "#444444"
-SMOOTH = 10  # seconds over which throughput is taken
-# Imports that come within so many seconds are named together.
+SMOOTH = 15  # seconds over which throughput is taken
+# Imports that come within so many seconds, and are of a size, are named together.
 TOGETHER = 30
 
 
@@ -25,9 +25,10 @@ def draw(record, settings, speed, path):
     workers(top, record, settings, end)
     lag(middle, record, settings, end)
     rate(bottom, record, settings, end)
-    bottom.set_xlabel("minutes of the manifest's clock" + ("" if speed == 1 else f"; everything runs {speed:g} times as fast"))
+    faster = "" if speed == 1 else f"; everything runs {speed:g} times as fast"
+    bottom.set_xlabel(f"minutes of the manifest's clock{faster}")
     top.set_title(f"overlays/{settings.overlay}: {settings.slots} tasks a worker, {settings.per_image:g} s an image, "
-                  f"{settings.quota:,} units a minute", loc="left", fontsize=12, pad=38)
+                  f"{settings.quota:,} units a minute", loc="left", fontsize=12, pad=26)
     figure.tight_layout()
     figure.savefig(path, pil_kwargs={"optimize": True})
     plt.close(figure)
@@ -47,9 +48,11 @@ def workers(panel, record, settings, end):
     panel.set_ylabel("workers")
     panel.set_ylim(0, settings.spec.most * 1.15)
     panel.yaxis.get_major_locator().set_params(integer=True)
+    panel.annotate("images", (0, 1), xycoords="axes fraction", xytext=(-5, 6), textcoords="offset points",
+                   ha="right", va="bottom", fontsize=10)
     for start, text in groups(record.imports):
         panel.annotate(text, (start / 60, 1), xycoords=("data", "axes fraction"), xytext=(0, 6),
-                       textcoords="offset points", ha="left", va="bottom", fontsize=9)
+                       textcoords="offset points", ha="left", va="bottom", fontsize=10)
     for one in record.imports:
         panel.plot([one.at / 60] * 2, [1, 1.025], transform=panel.get_xaxis_transform(), color=TEXT,
                    linewidth=1, clip_on=False)
@@ -59,30 +62,32 @@ def groups(imports):
     """(start, text) of imports that come close together."""
     found = []
     for one in imports:
-        if found and one.at - found[-1][-1].at <= TOGETHER:
+        last = found[-1][-1] if found else None
+        if last and one.at - last.at <= TOGETHER and last.images / 4 < one.images < last.images * 4:
             found[-1].append(one)
         else:
             found.append([one])
     for group in found:
         sizes = [one.images for one in group]
         if len(group) == 1:
-            yield group[0].at, f"{sizes[0]:,} images"
+            yield group[0].at, f"{sizes[0]:,}"
         else:
-            yield group[0].at, f"{len(group)} imports of\n{min(sizes)} to {max(sizes)} images"
+            yield group[0].at, f"{len(group)} of {min(sizes)} to {max(sizes)}"
 
 
 def lag(panel, record, settings, end):
     seen = [(t / 60, n) for t, n in record.lag if n is not None]
     panel.step([t for t, _ in seen], [n for _, n in seen], where="post", color=LAG, linewidth=1.6)
     at = [t / 60 for t, _, _ in record.replicas] + [end]
-    held = [n * settings.spec.average_value for _, n, _ in record.replicas]
-    panel.step(at, held + held[-1:], where="post", color=WORKERS, linewidth=1, linestyle=":")
+    asked = [n * settings.spec.average_value for _, n, _ in record.replicas]
+    panel.step(at, asked + asked[-1:], where="post", color=WORKERS, linewidth=1, linestyle=":")
     panel.set_ylabel("lag, in tasks")
-    panel.set_ylim(0)
     highest = max(seen, key=lambda point: point[1])
-    panel.annotate("lag, as scraped", highest, xytext=(8, -2), textcoords="offset points", color=LAG, fontsize=10)
-    most = max(range(len(held)), key=lambda index: (held[index], (at + [end])[index + 1] - at[index]))
-    panel.annotate(f"{settings.spec.average_value:g} for each worker", (at[most], held[most]), xytext=(6, -14),
+    panel.set_ylim(0, highest[1] * 1.2)
+    panel.annotate("lag, as scraped", highest, xytext=(0, 8), textcoords="offset points", color=LAG, fontsize=10)
+    longest = max(range(len(asked)), key=lambda index: (asked[index], at[index + 1] - at[index]))
+    middle = (at[longest] + at[longest + 1]) / 2
+    panel.annotate(f"{settings.spec.average_value:g} for each worker", (middle, asked[longest]), xytext=(0, 5),
                    textcoords="offset points", color=WORKERS, fontsize=10)
 
 

@@ -53,7 +53,7 @@ class Fleet:
         self.processes, self.workers, self.gone = [], [], []
         self._passwords = {user: f"p{secrets.token_hex(16)}" for user in USERS}
         self._count = 0
-        # Of an answer of Drive's: S is between three and five quarters of what the manifest takes for it.
+        # Before each answer of Drive's: three to five quarters of what the manifest takes an image to cost.
         millis = settings.per_image / speed * 1000
         self._latency = ("--latency-ms", str(int(millis * 0.75)), "--jitter-ms", str(int(millis * 0.5)))
         self._env = {

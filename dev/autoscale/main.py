@@ -15,12 +15,13 @@ import run
 import settings
 import verdict
 
+OVERLAYS = ("prometheus-adapter", "keda", "keda-prometheus")
 IMAGE = pathlib.Path("docs/images/autoscaling.png")
 
 
 def options():
     parser = argparse.ArgumentParser(prog="bin/just autoscale", description=__doc__)
-    parser.add_argument("--overlay", default="keda-prometheus", choices=["prometheus-adapter", "keda", "keda-prometheus"])
+    parser.add_argument("--overlay", default="keda-prometheus", choices=OVERLAYS)
     parser.add_argument("--seed", type=int, default=1, help="of the imports")
     parser.add_argument("--speed", type=float, default=2, help="how much faster than the manifest's its clock is")
     parser.add_argument("--png", type=pathlib.Path, default=fleet.ROOT / IMAGE, help=f"the chart; {IMAGE} by default")
@@ -56,7 +57,8 @@ def main():
     broken = verdict.broken(record, given, figures)
     draw.draw(record, given, chosen.speed, chosen.png)
     if chosen.json:
-        print(json.dumps({"overlay": chosen.overlay, "seed": chosen.seed, "speed": chosen.speed, **figures, "broken": broken}))
+        asked = {"overlay": chosen.overlay, "seed": chosen.seed, "speed": chosen.speed}
+        print(json.dumps(asked | figures | {"broken": broken}))
     else:
         for name, value in figures.items():
             print(f"{name.replace('_', ' '):36} {value}")

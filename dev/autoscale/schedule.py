@@ -25,7 +25,7 @@ def arrivals(seed):
     add(30 + dice.uniform(0, 10), "small", dice.randint(15, 20))
     add(120 + dice.uniform(0, 10), "large", dice.randint(5800, 6200))
     for turn in range(90):
-        add(375 + 6 * turn + dice.uniform(0, 5), "large", dice.randint(10, 16))
+        add(375 + 6 * turn + dice.uniform(0, 5), "large", dice.randint(15, 21))
     start = 930 + dice.uniform(0, 10)
     for _ in range(4):
         add(start + dice.uniform(0, 5), "burst", dice.randint(600, 800))

@@ -5,7 +5,7 @@ import json
 import re
 import urllib.request
 
-TIMEOUT = 5
+TIMEOUT = 10  # Prometheus' scrape_timeout
 _SAMPLE = re.compile(r"^([a-z_]+)(?:\{(.*)\})? (\S+)$")
 _LABEL = re.compile(r'([a-z_]+)="([^"]*)"')
 

@@ -41,23 +41,23 @@ def figures(record, settings, speed):
 def broken(record, settings, found):
     wrong = list(record.wrong)
     for one in record.imports:
-        status = one.status
-        if (status["status"], status["total"], status["processed"], status["failed"], status["skipped"]) != (
-                "completed", one.images, one.images, 0, 0):
-            wrong.append(f"import {one.id} of {one.images} images: {({k: status[k] for k in ('status', 'total', 'processed', 'failed', 'skipped')})}")
+        wished = {"status": "completed", "total": one.images, "processed": one.images, "failed": 0, "skipped": 0}
+        if (said := {name: one.status[name] for name in wished}) != wished:
+            wrong.append(f"import {one.id} of {one.images} images: {said}")
     if found["downloads"] != found["images"]:
         wrong.append(f"{found['images']} images took {found['downloads']} downloads")
     for name in ("redeliveries", "attempts_after_the_first"):
         if found[name]:
             wrong.append(f"{name.replace('_', ' ')}: {found[name]}")
-    if found["most_units_in_any_minute"] > found["quota_units_per_minute"]:
-        wrong.append(f"{found['most_units_in_any_minute']} units in a minute, {found['quota_units_per_minute']} are allowed")
+    most, allowed = found["most_units_in_any_minute"], found["quota_units_per_minute"]
+    if most > allowed:
+        wrong.append(f"{most} units in a minute, {allowed} are allowed")
     if found["most_replicas"] != settings.spec.most:
         wrong.append(f"{found['most_replicas']} workers at most: the backlog was not seen")
-    for wave, count_ in found["direction_changes_by_wave"].items():
+    for wave, changes in found["direction_changes_by_wave"].items():
         # Up, and down again.
-        if count_ > 1:
-            wrong.append(f"{count_} changes of direction in the wave '{wave}'")
+        if changes > 1:
+            wrong.append(f"{changes} changes of direction in the wave '{wave}'")
     if not found["of_these_holding_tasks"]:
         wrong.append("no worker was taken away while it held tasks: nothing is shown of draining")
     return wrong
