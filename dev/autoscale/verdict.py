@@ -86,7 +86,9 @@ def reversals(steps):
 
 
 def to_replicas(record, since, replicas):
-    return next((round(at - since) for at, n, _ in record.replicas if at >= since and n >= replicas), None)
+    """Seconds until there were so many; 0 where there were already."""
+    begun = max(at for at, _, _ in record.replicas if at <= since)
+    return next((round(max(0, at - since)) for at, n, _ in record.replicas if at >= begun and n >= replicas), None)
 
 
 def used(record, settings, speed, large):
