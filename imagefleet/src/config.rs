@@ -101,6 +101,7 @@ const SETTINGS: &[(&str, &[Setting])] = &[
             setting("NATS_KEY_FILE", ""),
             setting("NATS_INBOX_PREFIX", ""),
             setting("NATS_REPLICAS", "1"),
+            setting("EVENTS_RETENTION", "720h"),
             setting("NATS_ACK_WAIT", "30s"),
             setting("NATS_SERVER_BIN", ""),
             secret("NATS_PRODUCER_PASSWORD"),
@@ -296,7 +297,7 @@ mod tests {
 
     /// Names given as the first text to one of `Env`'s methods, or to a function beside `env`.
     fn settings_in(code: &str) -> Vec<String> {
-        const READERS: [&str; 8] = [
+        const READERS: [&str; 9] = [
             "get(",
             "require(",
             "parse(",
@@ -304,6 +305,7 @@ mod tests {
             "flag(",
             "list(",
             "secret(",
+            "duration(",
             "duration_or(",
         ];
         let mut found = Vec::new();
