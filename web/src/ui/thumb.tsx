@@ -1,7 +1,7 @@
 // Images of the store. Where a key is needed, <img> cannot send it: the bytes are fetched and shown
 // as a blob, a few at a time.
 
-import { useEffect, useState } from "react";
+import { memo, useEffect, useState } from "react";
 import { contentPath, thumbnailPath } from "../api/calls";
 import { send } from "../api/client";
 import type { Image } from "../api/types";
@@ -86,12 +86,13 @@ export function NoPreview({ image, why }: { image: Image; why: string }) {
 
 function Loaded({ image }: { image: Image }) {
   const source = useThumbnailSource(image);
-  const [state, setState] = useState<"loading" | "ready" | "broken">("loading");
-  if (source === null || state === "broken") return <NoPreview image={image} why="Cannot be shown" />;
+  const [broken, setBroken] = useState(false);
+  if (source === null || broken) return <NoPreview image={image} why="Cannot be shown" />;
   if (source === undefined) return null;
-  return <img src={source} alt={image.name} decoding="async" className={state} onLoad={() => setState("ready")} onError={() => setState("broken")} />;
+  // It only fades in: dozens at once need not be rendered anew for that.
+  return <img src={source} alt={image.name} decoding="async" onLoad={(event) => event.currentTarget.classList.add("ready")} onError={() => setBroken(true)} />;
 }
 
-export function Thumb({ image }: { image: Image }) {
+export const Thumb = memo(function Thumb({ image }: { image: Image }) {
   return isShown(image) ? <Loaded key={image.id} image={image} /> : <NoPreview image={image} why={kindOf(image).toUpperCase()} />;
-}
+});
