@@ -384,7 +384,6 @@ fn health_tells_a_role_that_runs_from_one_that_waits_and_from_none() {
             if (code(&well) == 0 && waits) || started.elapsed().as_secs() > 30 {
                 break (well, ready);
             }
-            std::thread::sleep(std::time::Duration::from_millis(100));
         };
         process.kill().unwrap();
         process.wait().unwrap();
