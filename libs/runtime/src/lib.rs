@@ -9,6 +9,7 @@ pub mod quota;
 mod service;
 pub mod signals;
 pub mod telemetry;
+pub mod trace;
 
 pub use breaker::Breaker;
 pub use env::{ConfigError, Env};
