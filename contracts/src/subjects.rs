@@ -71,6 +71,15 @@ pub fn events_of(import: &ImportId) -> String {
     format!("events.{import}.>")
 }
 
+/// The subject that stands for all of the same purpose, such as [`TASKS`]; itself if there is none.
+#[must_use]
+pub fn template(subject: &str) -> &str {
+    [TASKS, RETRIES, PARKED, CHECKPOINTS, EVENTS]
+        .into_iter()
+        .find(|template| matches(template, subject))
+        .unwrap_or(subject)
+}
+
 /// Whether `subject` falls under `filter`, by NATS' rules: `*` is one token, `>` one or more.
 #[must_use]
 pub fn matches(filter: &str, subject: &str) -> bool {

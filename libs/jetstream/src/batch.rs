@@ -10,9 +10,10 @@ use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::response::Response;
 use bytes::Bytes;
 use runtime::backoff::Reconnect;
+use runtime::trace::TraceContext;
 
 use crate::lost::unless_lost;
-use crate::{Denied, Nats};
+use crate::{Denied, Nats, trace};
 
 /// Messages in one batch at most: a limit of the server.
 pub const MAX_MESSAGES: usize = 1000;
@@ -20,6 +21,27 @@ pub const MAX_MESSAGES: usize = 1000;
 /// A stream has 50 places for batches. The server keeps the place of a batch whose publisher died for
 /// 10 s; after this time all that were taken by such are free again.
 const PLACES_FREED: Duration = Duration::from_secs(20);
+
+/// One message of a batch.
+pub struct Message {
+    /// Its subject.
+    pub subject: String,
+    /// Its bytes.
+    pub payload: Bytes,
+    /// Whether traces record what becomes of it, if they record the batch.
+    pub recorded: bool,
+}
+
+impl From<(String, Bytes)> for Message {
+    fn from((subject, payload): (String, Bytes)) -> Self {
+        let recorded = true;
+        Self {
+            subject,
+            payload,
+            recorded,
+        }
+    }
+}
 
 /// The message whose success commits the batch: written only if its subject still ends where its
 /// writer last left it, and replacing what was there.
@@ -64,14 +86,28 @@ pub enum BatchError {
     TooLarge(usize),
 }
 
-/// Publish `messages` (subject and payload) and then `checkpoint`, atomically. The stream sequence
-/// of the checkpoint is the next batch's `expected`.
+/// Publish `messages` and then `checkpoint`, atomically. The stream sequence of the checkpoint is the
+/// next batch's `expected`.
 ///
 /// # Errors
 /// After any error but [`BatchError::Unknown`] and [`BatchError::Send`], nothing was stored.
 pub async fn publish(
     nats: &Nats,
-    messages: Vec<(String, Bytes)>,
+    messages: impl IntoIterator<Item: Into<Message>>,
+    checkpoint: Checkpoint,
+) -> Result<u64, BatchError> {
+    let messages: Vec<Message> = messages.into_iter().map(Into::into).collect();
+    // A page without images is a checkpoint alone.
+    let first = messages.first().map(|first| first.subject.as_str());
+    let subject = first.unwrap_or(&checkpoint.subject);
+    let bytes = messages.iter().map(|message| message.payload.len()).sum();
+    let span = trace::publish_batch(subject, messages.len(), bytes);
+    span.is(publish_now(nats, messages, checkpoint)).await
+}
+
+async fn publish_now(
+    nats: &Nats,
+    messages: Vec<Message>,
     checkpoint: Checkpoint,
 ) -> Result<u64, BatchError> {
     let total = messages.len() + 1;
@@ -80,7 +116,7 @@ pub async fn publish(
     }
     let subjects: BTreeSet<String> = messages
         .iter()
-        .map(|(subject, _)| subject.clone())
+        .map(|message| message.subject.clone())
         .chain([checkpoint.subject.clone()])
         .collect();
     let sending = unless_lost(&nats.client, send(nats, messages, checkpoint));
@@ -92,7 +128,7 @@ pub async fn publish(
 
 async fn send(
     nats: &Nats,
-    messages: Vec<(String, Bytes)>,
+    messages: Vec<Message>,
     checkpoint: Checkpoint,
 ) -> Result<u64, BatchError> {
     let total = messages.len() + 1;
@@ -103,8 +139,19 @@ async fn send(
         .next()
         .unwrap_or_default()
         .to_owned();
-    for (index, (subject, payload)) in messages.into_iter().enumerate() {
-        let headers = batch_headers(&id, index + 1);
+    let recorded = TraceContext::current();
+    let unrecorded = recorded.unsampled();
+    for (index, message) in messages.into_iter().enumerate() {
+        let Message {
+            subject, payload, ..
+        } = message;
+        let mut headers = batch_headers(&id, index + 1);
+        let context = if message.recorded {
+            &recorded
+        } else {
+            &unrecorded
+        };
+        trace::inject(context, &mut headers);
         if index == 0 {
             open(nats, subject, headers, payload).await?;
         } else {

@@ -65,10 +65,10 @@ pub async fn run<G, GF, H, HF>(
 
 /// [`run()`], with a ticket for each delivery: before each fetch, `tickets` is told how many slots
 /// are free, and as many messages are fetched as it gives tickets, at least one. Those that find no
-/// message are dropped.
+/// message are dropped. What `handle` does belongs to the trace that a delivery came with.
 pub async fn run_with_tickets<T, P, PF, H, HF>(
     nats: &Nats,
-    names @ (stream, _): (&str, &str),
+    names @ (stream, durable): (&str, &str),
     options: Options,
     health: &Health,
     stop: &CancellationToken,
@@ -108,9 +108,11 @@ pub async fn run_with_tickets<T, P, PF, H, HF>(
                 let ack_wait = consumer.cached_info().config.ack_wait;
                 let fetching = fetch(consumer, &mut places, |message, (permit, ticket)| {
                     if let Some(delivery) = Delivery::new(nats.clone(), message, ack_wait) {
-                        let work = handle(delivery, ticket, give_up.clone());
+                        let span = delivery.span(durable);
+                        // Boxed: it is moved more than once, and it may be large.
+                        let work = Box::pin(handle(delivery, ticket, give_up.clone()));
                         tasks.spawn(async move {
-                            work.await;
+                            span.around(work).await;
                             drop(permit);
                         });
                     }

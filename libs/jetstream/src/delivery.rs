@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use async_nats::jetstream::AckKind;
 use bytes::Bytes;
+use runtime::trace::Span;
 use tokio::task::AbortHandle;
 
 use crate::lost::{connected, unless_lost};
-use crate::{Denied, Nats};
+use crate::{Denied, Nats, trace};
 
 /// A delivered message. While this value lives, the server is told that it is being worked on.
 ///
@@ -88,6 +89,12 @@ impl Delivery {
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.message.subject
+    }
+
+    /// The step of working on it, as a message of `consumer`.
+    pub(crate) fn span(&self, consumer: &str) -> Span {
+        let (sequence, delivered) = (self.stream_sequence(), self.delivered());
+        trace::process(&self.message, consumer, sequence, delivered)
     }
 
     /// Its headers.

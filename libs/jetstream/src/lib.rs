@@ -22,6 +22,7 @@ pub mod server;
 mod share;
 mod tls;
 pub mod topology;
+pub mod trace;
 
 pub use appetite::Appetite;
 pub use config::NatsConfig;

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::lost::{connected, unless_lost};
-use crate::{Denied, Nats};
+use crate::{Denied, Nats, trace};
 
 /// How long to wait for a connection before a message is sent.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -55,11 +55,22 @@ impl Nats {
         self.publish_with_headers(subject, headers, payload).await
     }
 
-    /// [`Self::publish`] with headers of the caller's.
+    /// [`Self::publish`] with headers of the caller's. It belongs to the trace under way.
     ///
     /// # Errors
     /// When the server does not confirm it.
     pub async fn publish_with_headers(
+        &self,
+        subject: String,
+        mut headers: HeaderMap,
+        payload: Bytes,
+    ) -> Result<u64, PublishError> {
+        let span = trace::publish(&subject, &headers, payload.len());
+        trace::inject(span.context(), &mut headers);
+        span.is(self.store(subject, headers, payload)).await
+    }
+
+    async fn store(
         &self,
         subject: String,
         headers: HeaderMap,

@@ -48,9 +48,13 @@ async fn a_batch_and_its_checkpoint_appear_together() {
         .await
         .unwrap();
     // A page without images still moves the checkpoint.
-    let third = batch::publish(&nats, Vec::new(), checkpoint(&import, "three", second))
-        .await
-        .unwrap();
+    let third = batch::publish(
+        &nats,
+        tasks(&import, 0),
+        checkpoint(&import, "three", second),
+    )
+    .await
+    .unwrap();
     assert!(third > second);
     assert_eq!(count(&nats, &subjects::task(&import)).await, 1000);
     assert_eq!(
