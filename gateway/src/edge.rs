@@ -8,10 +8,12 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
+use http::Method;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
+use runtime::trace::{Kind, Span, TraceContext};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -36,9 +38,67 @@ pub(crate) async fn edge(State(edge): State<Arc<Edge>>, request: Request, next: 
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
 
+    let step = step(&request, route);
     let span = tracing::info_span!("request", request.id = %id);
+    let answered =
+        step.around(answer(&edge, request, next, (&method, &path, &id)).instrument(span));
+    let mut response = answered.await;
+    step.set(
+        "http.response.status_code",
+        i64::from(response.status().as_u16()),
+    );
+    if response.status().is_server_error() {
+        step.fail(response.status().as_str().to_owned());
+    }
+
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    protect(headers, edge.https);
+
+    let took = started.elapsed();
+    edge.metrics
+        .observe(&method, route, response.status(), took);
+    tracing::debug!(
+        request.id = %id, %method, %path, status = response.status().as_u16(), duration_ms = took.as_millis() as u64,
+        "request answered"
+    );
+    response
+}
+
+/// The step of answering, in the client's trace if it names one: see
+/// <https://opentelemetry.io/docs/specs/semconv/http/http-spans/>. What is no part of the API (probes,
+/// metrics, the page's files) is only passed through.
+fn step(request: &Request, route: &str) -> Span {
+    let headers = request.headers();
+    let parent = TraceContext::read(|name| headers.get(name)?.to_str().ok());
+    if !route.starts_with("/api/") {
+        return Span::none();
+    }
+    let span = Span::under(
+        &parent,
+        Kind::Server,
+        format!("{} {route}", request.method()),
+    );
+    if span.is_recorded() {
+        span.set("http.request.method", request.method().as_str().to_owned());
+        span.set("http.route", route.to_owned());
+        span.set("url.path", request.uri().path().to_owned());
+        span.set("url.scheme", "http");
+    }
+    span
+}
+
+/// What comes of the request, in time and whatever happens.
+async fn answer(
+    edge: &Edge,
+    request: Request,
+    next: Next,
+    (method, path, id): (&Method, &str, &str),
+) -> Response {
     let inner = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let outcome = tokio::time::timeout(edge.deadline, inner.instrument(span)).await;
+    let outcome = tokio::time::timeout(edge.deadline, inner).await;
     let mut response = match outcome {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => {
@@ -56,26 +116,12 @@ pub(crate) async fn edge(State(edge): State<Arc<Edge>>, request: Request, next: 
         edge.metrics.problem(problem.code);
         let error = problem.cause.as_ref().map(|cause| format!("{cause:#}"));
         if problem.code == Code::Internal {
-            tracing::error!(request.id = %id, %method, %path, error, "request failed");
+            tracing::error!(request.id = id, %method, path, error, "request failed");
         } else if response.status().is_server_error() {
-            tracing::warn!(request.id = %id, %method, %path, code = problem.code.as_str(), error, "request failed");
+            tracing::warn!(request.id = id, %method, path, code = problem.code.as_str(), error, "request failed");
         }
-        response = problem.render(&id);
+        response = problem.render(id);
     }
-
-    let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        headers.insert(REQUEST_ID, value);
-    }
-    protect(headers, edge.https);
-
-    let took = started.elapsed();
-    edge.metrics
-        .observe(&method, route, response.status(), took);
-    tracing::debug!(
-        request.id = %id, %method, %path, status = response.status().as_u16(), duration_ms = took.as_millis() as u64,
-        "request answered"
-    );
     response
 }
 

@@ -143,8 +143,18 @@ const SETTINGS: &[(&str, &[Setting])] = &[
         ],
     ),
     (
-        "Logs",
-        &[setting("RUST_LOG", "info"), setting("LOG_FORMAT", "text")],
+        "Logs and traces",
+        &[
+            setting("RUST_LOG", "info"),
+            setting("LOG_FORMAT", "text"),
+            setting("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
+            secret("OTEL_EXPORTER_OTLP_HEADERS"),
+            setting("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            setting("OTEL_TRACES_SAMPLER", "parentbased_always_on"),
+            setting("OTEL_TRACES_SAMPLER_ARG", "1.0"),
+            setting("OTEL_SERVICE_NAME", ""),
+            setting("OTEL_RESOURCE_ATTRIBUTES", ""),
+        ],
     ),
     (
         "Command line",

@@ -70,7 +70,19 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Demo(_) => "error",
         _ => "warn",
     };
-    telemetry::init(&env, filter)?;
+    let service = match &command {
+        Command::Role(role) => format!("imagefleet-{}", role.name()),
+        _ => "imagefleet".to_owned(),
+    };
+    let exporter = telemetry::init(&env, filter, &service)?;
+    let done = obey(command, env).await;
+    if let Some(exporter) = exporter {
+        exporter.flush().await;
+    }
+    done
+}
+
+async fn obey(command: Command, env: Env) -> anyhow::Result<Exit> {
     match command {
         Command::Up(args) => fleet::up(env, &args, signals::stop_token()?).await,
         Command::Demo(args) => demo::run(&env, &args, signals::stop_token()?).await,

@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::fleet;
 
 impl Role {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Producer => "producer",
             Self::Worker => "worker",

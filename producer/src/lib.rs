@@ -15,6 +15,7 @@ mod listing;
 mod metrics;
 mod request;
 mod sort;
+mod traces;
 mod window;
 
 use std::sync::{Arc, Mutex};

@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use contracts::{Cause, EventBody, ImportId, ImportRequest, Task, subjects};
 use drive::{DriveError, ErrorKind, Page};
-use jetstream::batch::{self, BatchError, Checkpoint as Checkpointed};
+use jetstream::batch::{self, BatchError, Checkpoint as Checkpointed, Message};
 use runtime::backoff::Reconnect;
 use tokio::time::Instant;
 
 use crate::checkpoint::{Checkpoint, FolderNode, PagePart};
 use crate::metrics::took;
 use crate::sort::Sorted;
-use crate::{Producer, announce, checkpoint};
+use crate::{Producer, announce, checkpoint, traces};
 
 /// A checkpoint must fit into one message (`max_payload` is 8 MB), its page's event included.
 const MAX_CHECKPOINT_BYTES: usize = 6 << 20;
@@ -68,11 +68,13 @@ impl Producer {
         let mut ahead = None;
         while let Some(part) = at.next() {
             let folder = part.folder.clone();
+            let trace = traces::of_batch(at.pages + 1);
             let listed = match ahead.take() {
                 Some((of, listed)) if of == part => listed,
                 _ => {
                     self.room(import).await?;
-                    self.list_page(&folder, part.token.as_deref()).await
+                    let listing = self.list_page(&folder, part.token.as_deref());
+                    trace.clone().around(listing).await
                 }
             };
             let (page, next) = match listed {
@@ -114,8 +116,9 @@ impl Producer {
             let upcoming = at.upcoming(next.as_ref());
             let publish = self.publish_page(import, request, sorted, &mut at, next, sequence);
             // Meanwhile the next page is asked for, so that workers do not wait for Drive, too.
-            (sequence, ahead) =
-                tokio::try_join!(publish, async { Ok(self.list_ahead(upcoming).await) })?;
+            let both =
+                async { tokio::try_join!(publish, async { Ok(self.list_ahead(upcoming).await) }) };
+            (sequence, ahead) = Box::pin(trace.around(both)).await?;
         }
         let pages = at.pages;
         let completed = EventBody::ImportListingCompleted { pages };
@@ -233,7 +236,14 @@ impl Producer {
         let subject = subjects::task(import);
         let messages = tasks
             .iter()
-            .map(|task| Ok((subject.clone(), Bytes::from(contracts::encode(task)?))))
+            .enumerate()
+            .map(|(index, task)| {
+                Ok(Message {
+                    subject: subject.clone(),
+                    payload: Bytes::from(contracts::encode(task)?),
+                    recorded: traces::is_recorded(at.pages, index),
+                })
+            })
             .collect::<Result<Vec<_>, serde_json::Error>>()?;
         let checkpoint = Checkpointed {
             subject: subjects::checkpoint(import),

@@ -6,6 +6,7 @@ use contracts::kv::Control;
 use contracts::{Cause, DecodeError, EventBody, ImportId, ImportRequest};
 use jetstream::{Controls, Delivery};
 use runtime::backoff::Reconnect;
+use runtime::trace;
 
 use crate::listing::Stopped;
 use crate::{Producer, announce, checkpoint};
@@ -32,6 +33,7 @@ enum Outcome {
 pub(crate) async fn handle(producer: Arc<Producer>, delivery: Delivery) {
     let derived = ImportId::of_stored_request(delivery.stored_ms(), delivery.stream_sequence());
     let (import, read) = read(delivery.payload(), derived);
+    trace::note("import.id", import.as_str().to_owned());
     producer.metrics.listing.inc();
     let outcome = tokio::select! {
         outcome = async {
@@ -130,6 +132,7 @@ async fn work(producer: &Producer, import: &ImportId, request: &ImportRequest) -
                 sequence,
             }) => {
                 tracing::warn!(import.id = %import, cause = %cause, message, "import failed");
+                trace::fail(cause.code());
                 let failed = EventBody::ImportFailed {
                     cause,
                     message,
@@ -157,6 +160,7 @@ async fn refuse(
     Unreadable { cause, message }: Unreadable,
 ) -> Outcome {
     tracing::warn!(import.id = %import, cause = %cause, error = message, "import request refused");
+    trace::fail(cause.code());
     let message = format!("{message}. {}", cause.advice());
     let mut pause = Reconnect::default();
     loop {

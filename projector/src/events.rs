@@ -8,6 +8,7 @@ use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, pull};
 use contracts::{DecodeError, Event, streams};
 use futures::StreamExt as _;
 use jetstream::Nats;
+use runtime::trace::TraceContext;
 
 /// Events folded at once, at most.
 const MAX_BATCH: usize = 500;
@@ -37,6 +38,8 @@ pub(crate) struct Batch {
     /// Sequence of the last message read, whether or not it could be folded; 0 if there is none,
     /// because the first one was of a newer release.
     pub(crate) last: u64,
+    /// Where in which trace each event was published, of those that are recorded.
+    pub(crate) traces: Vec<TraceContext>,
     bytes: usize,
 }
 
@@ -129,7 +132,13 @@ impl Events {
             "events were lost on their way; reading again from the checkpoint"
         );
         match contracts::decode(&message.payload) {
-            Ok(event) => batch.events.push((info.stream_sequence, event)),
+            Ok(event) => {
+                batch.events.push((info.stream_sequence, event));
+                let trace = jetstream::trace::context(message.headers.as_ref());
+                if trace.is_sampled() {
+                    batch.traces.push(trace);
+                }
+            }
             Err(error @ DecodeError::UnknownVersion { .. }) => {
                 self.unknown_version = Some(error.to_string());
                 return Ok(());

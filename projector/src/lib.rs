@@ -11,6 +11,8 @@ mod rebuild;
 mod removals;
 mod standby;
 
+use std::time::{Instant, SystemTime};
+
 use contracts::streams;
 use jetstream::{Nats, presence, topology};
 use prometheus::Registry;
@@ -223,11 +225,12 @@ impl Projector {
             let Batch {
                 events: folded,
                 last,
+                traces,
                 ..
             } = batch;
             if last > at {
                 let count = folded.len() as u64;
-                let begun = std::time::Instant::now();
+                let (begun, since) = (Instant::now(), SystemTime::now());
                 *unfolded = Some(at);
                 let folded = read_model
                     .fold(CHECKPOINT, at, folded, last)
@@ -239,6 +242,7 @@ impl Projector {
                     noted.notify_one();
                 }
                 self.metrics.folded(count, begun.elapsed());
+                jetstream::trace::folded(since, &traces);
                 at = last;
                 pause.reset();
             }

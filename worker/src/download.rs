@@ -7,6 +7,7 @@ use contracts::{Cause, ImportImage, Prefix, SourceFile};
 use drive::{DriveError, cost};
 use md5::{Digest as _, Md5};
 use runtime::Ticket;
+use runtime::trace::{Kind, Span};
 use sha2::Sha256;
 use storage::{Key, ObjectInfo, StoreError};
 
@@ -145,18 +146,26 @@ impl Worker {
     ) -> Result<Stored, Failure> {
         let prefix = &task.destination_prefix;
         let begun = Instant::now();
+        let paid = Span::begin(Kind::Internal, "wait for quota");
         match ticket.take() {
             Some(ticket) => ticket.redeem().await,
             None => self.quota.acquire(cost::DOWNLOAD).await,
         }
+        drop(paid);
         let quota = begun.elapsed();
         let begun = Instant::now();
-        let mut body = self.fetch(file).await?;
+        let download = Span::begin(Kind::Internal, "download");
         let mut hashes = Hashes::default();
-        // What will go in parts anyway is held no longer than it takes to recognise it.
-        let large = body.length().is_some_and(|length| length > SMALL as u64);
-        let limit = if large { facts::HEAD_BYTES } else { SMALL };
-        let start = read_up_to(&mut body, &mut hashes, limit).await?;
+        let (mut body, start) = download
+            .is(async {
+                let mut body = self.fetch(file).await?;
+                // What will go in parts anyway is held no longer than it takes to recognise it.
+                let large = body.length().is_some_and(|length| length > SMALL as u64);
+                let limit = if large { facts::HEAD_BYTES } else { SMALL };
+                let start = read_up_to(&mut body, &mut hashes, limit).await?;
+                Ok::<_, Failure>((body, start))
+            })
+            .await?;
         match start {
             Start::Whole(bytes) => {
                 let download = begun.elapsed();
@@ -175,7 +184,8 @@ impl Worker {
                 let verify = begun.elapsed();
                 let begun = Instant::now();
                 writing.begin();
-                self.store.put(&key, bytes, &info).await?;
+                let upload = self.upload_span("upload", &key);
+                upload.is(self.store.put(&key, bytes, &info)).await?;
                 let upload = begun.elapsed();
                 let took = Took {
                     quota,
@@ -193,37 +203,51 @@ impl Worker {
                     .as_deref()
                     .and_then(|md5| hex::decode(md5).ok()?.try_into().ok());
                 let info = info(task, file, &facts, listed_md5, file.sha256.clone());
-                let mut upload = self.store.upload(&key, &info).await?;
-                upload.write(bytes).await?;
-                while let Some(bytes) = body.chunk().await? {
-                    hashes.update(&bytes);
+                let span = self.upload_span("download and upload in parts", &key);
+                let transfer = async {
+                    let mut upload = self.store.upload(&key, &info).await?;
                     upload.write(bytes).await?;
-                }
-                let download = begun.elapsed();
-                let begun = Instant::now();
-                let sums = hashes.finish();
-                if let Err(mismatch) = sums.check(file) {
-                    // Also done when the upload is dropped; here it is awaited. That it fails is no
-                    // fault of the image's.
-                    if let Err(error) = upload.abort().await {
-                        tracing::warn!(%key, error = %chain(&error), "an unfinished upload is left in the store");
+                    while let Some(bytes) = body.chunk().await? {
+                        hashes.update(&bytes);
+                        upload.write(bytes).await?;
                     }
-                    return Err(mismatch);
-                }
-                let verify = begun.elapsed();
-                let begun = Instant::now();
-                writing.begin();
-                upload.complete().await?;
-                let upload = begun.elapsed();
-                let took = Took {
-                    quota,
-                    download,
-                    verify,
-                    upload,
+                    let download = begun.elapsed();
+                    let begun = Instant::now();
+                    let sums = hashes.finish();
+                    if let Err(mismatch) = sums.check(file) {
+                        // Also done when the upload is dropped; here it is awaited. That it fails is
+                        // no fault of the image's.
+                        if let Err(error) = upload.abort().await {
+                            tracing::warn!(%key, error = %chain(&error), "an unfinished upload is left in the store");
+                        }
+                        return Err(mismatch);
+                    }
+                    let verify = begun.elapsed();
+                    let begun = Instant::now();
+                    writing.begin();
+                    upload.complete().await?;
+                    let upload = begun.elapsed();
+                    let took = Took {
+                        quota,
+                        download,
+                        verify,
+                        upload,
+                    };
+                    Ok((sums, took))
                 };
+                let (sums, took) = span.is(transfer).await?;
                 Ok(stored(key, sums, facts, took))
             }
         }
+    }
+
+    fn upload_span(&self, name: &'static str, key: &Key) -> Span {
+        let span = Span::begin(Kind::Client, name);
+        if span.is_recorded() {
+            span.set("storage.provider", self.store.provider().to_owned());
+            span.set("storage.key", key.as_str().to_owned());
+        }
+        span
     }
 
     fn key(&self, prefix: &Prefix, file: &SourceFile, facts: &Facts) -> Result<Key, Failure> {

@@ -7,6 +7,7 @@ use contracts::kv::Control;
 use contracts::{Cause, DecodeError, EventBody, ImportId, ImportImage, Task};
 use jetstream::{Delivery, SettleError};
 use runtime::Ticket;
+use runtime::trace::{self, TraceContext};
 use tokio_util::sync::CancellationToken;
 
 use crate::Worker;
@@ -89,6 +90,7 @@ async fn work(worker: &Worker, delivery: &Delivery, ticket: Ticket) -> Settle {
     }
     match contracts::decode::<Task>(delivery.payload()) {
         Ok(Task::ImportImage(task)) => {
+            describe(&task);
             let _alone = match worker.suspects.judge(deaths(delivery)) {
                 Standing::Clear => None,
                 Standing::Alone(place) => {
@@ -119,6 +121,16 @@ async fn work(worker: &Worker, delivery: &Delivery, ticket: Ticket) -> Settle {
     Settle::Done
 }
 
+/// Say in the trace what is worked on.
+fn describe(task: &ImportImage) {
+    if TraceContext::current().is_sampled() {
+        trace::note("import.id", task.import_id.as_str().to_owned());
+        trace::note("image.id", task.file.item_id.to_string());
+        trace::note("attempt", i64::from(task.attempt));
+        trace::note("run", i64::from(task.run));
+    }
+}
+
 async fn image(
     worker: &Worker,
     delivery: &Delivery,
@@ -134,6 +146,7 @@ async fn image(
         } else {
             match worker.park(delivery, &task).await {
                 Control::Paused => {
+                    trace::note("outcome", "parked");
                     worker.metrics.outcome("parked", None);
                     return;
                 }
@@ -162,6 +175,7 @@ async fn finish(worker: &Worker, task: ImportImage, outcome: Outcome) {
                 took(&phases.verify, times.verify);
                 took(&phases.upload, times.upload);
             }
+            trace::note("outcome", "imported");
             worker.imported(&task, file, *stored).await;
             worker.metrics.imported(task.attempt);
         }
@@ -178,6 +192,8 @@ async fn finish(worker: &Worker, task: ImportImage, outcome: Outcome) {
                         delay_ms,
                         "image failed; retrying"
                     );
+                    trace::note("outcome", "retrying");
+                    trace::fail(cause.code());
                     worker.retry(&task, cause, message, delay).await;
                     worker.metrics.outcome("retrying", Some(cause));
                 }
@@ -191,6 +207,7 @@ async fn finish(worker: &Worker, task: ImportImage, outcome: Outcome) {
                 image.id = %task.file.item_id,
                 "import was cancelled; task dropped"
             );
+            trace::note("outcome", "dropped");
             worker.metrics.outcome("dropped", None);
         }
     }
@@ -205,6 +222,8 @@ async fn fail(worker: &Worker, task: ImportImage, cause: Cause, message: String)
         error = message,
         "image failed for good"
     );
+    trace::note("outcome", "failed");
+    trace::fail(cause.code());
     let attempts = task.attempt;
     worker.failed(task, cause, message).await;
     worker.metrics.failed(cause, attempts);

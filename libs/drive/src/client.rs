@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use contracts::FileId;
 use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, CONTENT_RANGE, HeaderName, HeaderValue, RANGE};
+use runtime::trace;
 use serde_json::Value;
 use url::Url;
 
@@ -14,6 +15,7 @@ use crate::entry::{self, read_json};
 use crate::folder_url::is_resource_key;
 use crate::http::http_client;
 use crate::refusal::Refusal;
+use crate::spans;
 use crate::tokens::Tokens;
 use crate::{Auth, Download, DriveConfig, DriveError, Entry, Folder, FolderRef, Page, Phase};
 
@@ -317,6 +319,14 @@ impl Drive {
         ask: &Ask<'_>,
         token: Option<&HeaderValue>,
     ) -> Result<reqwest::Response, DriveError> {
+        spans::get(&ask.url).is(self.attempt_now(ask, token)).await
+    }
+
+    async fn attempt_now(
+        &self,
+        ask: &Ask<'_>,
+        token: Option<&HeaderValue>,
+    ) -> Result<reqwest::Response, DriveError> {
         let Inner { http, config, .. } = &*self.inner;
         let mut request = http.get(ask.url.clone());
         if let Some(token) = token {
@@ -342,6 +352,7 @@ impl Drive {
             })?
             .map_err(DriveError::from_send)?;
         let status = response.status();
+        trace::note("http.response.status_code", i64::from(status.as_u16()));
         if status == StatusCode::OK || status == StatusCode::PARTIAL_CONTENT && ask.offset.is_some()
         {
             return Ok(response);

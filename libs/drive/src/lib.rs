@@ -17,6 +17,7 @@ mod http;
 mod refusal;
 mod settings;
 mod sign_in;
+mod spans;
 mod tokens;
 
 pub use body::Download;

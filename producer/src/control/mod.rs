@@ -14,6 +14,7 @@ use std::sync::Arc;
 use contracts::{Action, Cause, Command, DecodeError, Event, EventBody, ImportId, subjects};
 use jetstream::Delivery;
 use runtime::backoff::Reconnect;
+use runtime::trace;
 
 use crate::Producer;
 
@@ -49,6 +50,8 @@ pub(crate) async fn handle(producer: Arc<Producer>, delivery: Delivery) {
 async fn obey(producer: &Producer, command: &Command, sequence: u64) {
     let (import, action) = (&command.import_id, command.action.code());
     let by = command.requested_by.as_deref();
+    trace::note("import.id", import.as_str().to_owned());
+    trace::note("action", action);
     tracing::info!(import.id = %import, action, command = sequence, by, "carrying out a command");
     let mut pause = Reconnect::default();
     loop {

@@ -71,9 +71,12 @@ impl Producer {
                 .map(Ok)
                 .try_for_each_concurrent(queue::AT_ONCE, |parked| async move {
                     let message_id = format!("{import}.parked.{}", parked.sequence);
-                    self.nats
-                        .publish(subject.clone(), &message_id, parked.payload)
-                        .await?;
+                    let publish = self
+                        .nats
+                        .publish(subject.clone(), &message_id, parked.payload);
+                    // It goes on where it was parked, in its import's trace.
+                    let trace = jetstream::trace::context(Some(&parked.headers));
+                    trace.around(publish).await?;
                     queue::delete(stream, parked.sequence).await
                 })
                 .await?;

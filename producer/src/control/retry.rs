@@ -6,9 +6,10 @@ use contracts::event::RedrivenItem;
 use contracts::kv::Control;
 use contracts::{Cause, EventBody, FileId, ImportId, ImportImage, Task, streams, subjects};
 use futures::{StreamExt as _, TryStreamExt as _};
+use runtime::trace::TraceContext;
 
 use super::record;
-use crate::{Producer, announce};
+use crate::{Producer, announce, traces};
 
 /// Entries asked for at once.
 const CHUNK: u32 = 200;
@@ -48,6 +49,7 @@ impl Producer {
         self.caught_up().await?;
         let mut after = item.and_then(before);
         let mut redriven = 0;
+        let mut batch = 0;
         loop {
             let failed = self
                 .ask(|| {
@@ -69,7 +71,9 @@ impl Producer {
             while !tasks.is_empty() {
                 let room = self.window.wait_for_room(&self.nats, import).await?;
                 let (now, later) = tasks.split_at(room.min(tasks.len()));
-                self.queue_again(import, now).await?;
+                batch += 1;
+                let queue = self.queue_again(import, now, batch);
+                traces::of_batch(batch).around(queue).await?;
                 tasks = later;
             }
             if item.is_some_and(|item| *item <= last) {
@@ -81,7 +85,12 @@ impl Producer {
 
     /// The tasks, and then the event. Dying in between repeats both: a task is the same message
     /// again, and within a run the first outcome counts.
-    async fn queue_again(&self, import: &ImportId, tasks: &[ImportImage]) -> anyhow::Result<()> {
+    async fn queue_again(
+        &self,
+        import: &ImportId,
+        tasks: &[ImportImage],
+        batch: u64,
+    ) -> anyhow::Result<()> {
         let items: Vec<RedrivenItem> = tasks
             .iter()
             .map(|task| RedrivenItem {
@@ -92,13 +101,20 @@ impl Producer {
         let subject = subjects::task(import);
         let subject = &subject;
         futures::stream::iter(tasks.to_vec())
+            .enumerate()
             .map(Ok)
-            .try_for_each_concurrent(AT_ONCE, |task| async move {
+            .try_for_each_concurrent(AT_ONCE, |(index, task)| async move {
                 let message_id = task.message_id();
                 let payload = contracts::encode(&Task::ImportImage(task))?;
-                self.nats
-                    .publish(subject.clone(), &message_id, payload.into())
-                    .await?;
+                let publish = self
+                    .nats
+                    .publish(subject.clone(), &message_id, payload.into());
+                let trace = if traces::is_recorded(batch, index) {
+                    TraceContext::current()
+                } else {
+                    TraceContext::current().unsampled()
+                };
+                trace.around(publish).await?;
                 anyhow::Ok(())
             })
             .await?;
