@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use contracts::{Event, EventBody, Task, streams};
 use futures::StreamExt as _;
@@ -13,6 +14,12 @@ use tokio::sync::Notify;
 
 /// Every event so far and its sequence, in order.
 pub async fn events(fleet: &Fleet) -> Vec<(u64, Event)> {
+    let all = events_with_headers(fleet).await.into_iter();
+    all.map(|(sequence, event, _)| (sequence, event)).collect()
+}
+
+/// [`events`], with the headers of each.
+pub async fn events_with_headers(fleet: &Fleet) -> Vec<(u64, Event, HeaderMap)> {
     let nats = fleet.nats.connect().await.unwrap();
     let config = pull::Config {
         ack_policy: AckPolicy::None,
@@ -37,7 +44,8 @@ pub async fn events(fleet: &Fleet) -> Vec<(u64, Event)> {
         while let Some(message) = batch.next().await {
             let message = message.unwrap();
             let sequence = message.info().unwrap().stream_sequence;
-            events.push((sequence, contracts::decode(&message.payload).unwrap()));
+            let event = contracts::decode(&message.payload).unwrap();
+            events.push((sequence, event, message.headers.clone().unwrap_or_default()));
         }
         if events.len() == before {
             return events;

@@ -32,7 +32,7 @@ pub async fn bucket_of(weed: &Weed, name: &str) -> (Vec<(&'static str, String)>,
     (env, Store::open(config).await.unwrap())
 }
 
-pub use broker::{Drain, events, outcomes};
+pub use broker::{Drain, events, events_with_headers, outcomes};
 
 /// A simulator, and the settings that lead the fleet to it.
 pub async fn drive(faults: drive_sim::Faults) -> (Vec<(&'static str, String)>, Server) {

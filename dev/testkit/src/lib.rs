@@ -1,8 +1,9 @@
-//! Real servers for tests: nats-server, SeaweedFS, Azurite, Prometheus, our own binary.
+//! Real servers for tests: nats-server, SeaweedFS, Azurite, Prometheus, our own binary; and a collector.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod azurite;
 pub mod cluster;
+pub mod collector;
 pub mod dice;
 pub mod fleet;
 mod health;
@@ -17,6 +18,7 @@ pub mod wait;
 pub mod weed;
 
 pub use cluster::NatsCluster;
+pub use collector::{Collector, Span};
 pub use fleet::Fleet;
 pub use nats::NatsServer;
 pub use process::Process;

@@ -10,6 +10,7 @@ mod poison;
 mod producer_crashes;
 mod quota;
 mod reimport;
+mod traces;
 mod upgrade;
 
 use std::time::Duration;
