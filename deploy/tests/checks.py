@@ -8,15 +8,16 @@ from manifests import (
 )
 import yaml
 
-# What each role may be told in secret: nobody holds another's.
+# What each role may be told in secret, apart from what every process may know: nobody holds another's.
+COMMON = {"NATS_PASSWORD", "OTEL_EXPORTER_OTLP_HEADERS"}
 SECRETS = {
-    "producer": {"NATS_PASSWORD", "GOOGLE_API_KEY", "DB_USER", "DB_PASSWORD"},
-    "worker": {"NATS_PASSWORD", "GOOGLE_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
-               "AZURE_STORAGE_CONNECTION_STRING"},
-    "projector": {"NATS_PASSWORD", "DB_USER", "DB_PASSWORD"},
-    "gateway": {"NATS_PASSWORD", "API_KEYS", "DB_USER", "DB_PASSWORD", "AWS_ACCESS_KEY_ID",
-                "AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_CONNECTION_STRING"},
-    "setup": {"NATS_PASSWORD"},
+    "producer": COMMON | {"GOOGLE_API_KEY", "DB_USER", "DB_PASSWORD"},
+    "worker": COMMON | {"GOOGLE_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+                        "AZURE_STORAGE_CONNECTION_STRING"},
+    "projector": COMMON | {"DB_USER", "DB_PASSWORD"},
+    "gateway": COMMON | {"API_KEYS", "DB_USER", "DB_PASSWORD", "AWS_ACCESS_KEY_ID",
+                         "AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_CONNECTION_STRING"},
+    "setup": COMMON,
 }
 # `worker/README.md`: the end comes 5 s after SHUTDOWN_GRACE at the latest.
 HAND_BACK = 5

@@ -2,9 +2,11 @@
 
 import copy
 import functools
+import os
 import pathlib
 import re
 import subprocess
+import tempfile
 
 import yaml
 
@@ -15,11 +17,30 @@ OVERLAYS = sorted(path.parent.name for path in KUBERNETES.glob("overlays/*/kusto
 
 @functools.cache
 def _rendered(overlay):
+    return _kustomize(KUBERNETES / "overlays" / overlay)
+
+
+def _kustomize(folder):
     command = [ROOT / ".tools/bin/kubectl", "kustomize", "--load-restrictor", "LoadRestrictionsNone"]
-    done = subprocess.run([*command, KUBERNETES / "overlays" / overlay], capture_output=True, text=True)
+    done = subprocess.run([*command, folder], capture_output=True, text=True)
     if done.returncode != 0:
-        raise AssertionError(f"kustomize cannot render {overlay}: {done.stderr}")
+        raise AssertionError(f"kustomize cannot render {folder}: {done.stderr}")
     return list(yaml.safe_load_all(done.stdout))
+
+
+def render_with(overlay, component):
+    """The overlay's objects, in an overlay of somebody's that adds a component."""
+    with tempfile.TemporaryDirectory() as folder:
+        here = pathlib.Path(folder).resolve()
+        own = {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "namespace": "imagefleet",
+            "resources": [os.path.relpath(KUBERNETES / "overlays" / overlay, here)],
+            "components": [os.path.relpath(KUBERNETES / "components" / component, here)],
+        }
+        (here / "kustomization.yaml").write_text(yaml.safe_dump(own))
+        return _kustomize(here)
 
 
 def render(overlay):

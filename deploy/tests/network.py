@@ -1,5 +1,7 @@
 """What must hold of the network policies of every overlay."""
 
+import urllib.parse
+
 from manifests import containers, environment, of_kind, pod_labels, selects, workloads
 
 
@@ -36,8 +38,10 @@ def existing(objects):
                 if not rule.get("ports"):
                     yield f"policy {name} opens every port"
                 for peer in rule.get(peers) or [{"podSelector": {"matchLabels": {"any": "body"}}}]:
-                    chosen = [w for w in workloads(objects) if "podSelector" in peer and selects(peer["podSelector"], pod_labels(w))]
-                    if "podSelector" in peer and not chosen:
+                    # What is in other namespaces is not known here.
+                    ours = "podSelector" in peer and "namespaceSelector" not in peer
+                    chosen = [w for w in workloads(objects) if ours and selects(peer["podSelector"], pod_labels(w))]
+                    if ours and not chosen:
                         yield f"policy {name} names a peer that does not exist"
                     if direction == "egress" and chosen and not any(p["port"] in _ports(w) for w in chosen for p in rule["ports"]):
                         yield f"policy {name} leads to a port that no pod has"
@@ -53,7 +57,8 @@ def workers(objects):
         if [rule["from"] for rule in into] != [monitoring]:
             yield "somebody but Prometheus reaches the workers"
         simulated = any(w["metadata"]["name"] == "drive-sim" for w in workloads(objects))
-        allowed = {53, 443, 4222} | ({8080} if simulated else set())
+        traced = "OTEL_EXPORTER_OTLP_ENDPOINT" in environment(objects, containers(workload)[0])
+        allowed = {53, 443, 4222} | ({8080} if simulated else set()) | ({4318} if traced else set())
         ports = {port["port"] for rule in _rules(objects, pod_labels(workload), "egress") for port in rule["ports"]}
         if ports != allowed:
             yield f"a worker reaches the ports {sorted(ports)}"
@@ -75,4 +80,15 @@ def nats(objects):
                 yield f"{name} and NATS: no {direction}"
 
 
-ALL = [denied, existing, workers, nats]
+def collector(objects):
+    """Whoever is told of a collector reaches it."""
+    for workload in workloads(objects):
+        endpoint = environment(objects, containers(workload)[0]).get("OTEL_EXPORTER_OTLP_ENDPOINT")
+        if endpoint is None:
+            continue
+        port = urllib.parse.urlsplit(endpoint).port
+        if not any(rule["ports"] == [{"protocol": "TCP", "port": port}] for rule in _rules(objects, pod_labels(workload), "egress")):
+            yield f"{workload['metadata']['name']} does not reach the collector"
+
+
+ALL = [denied, existing, workers, nats, collector]

@@ -16,7 +16,7 @@ import kubernetes_validate
 import checks
 import crds
 import network
-from manifests import OVERLAYS, ROOT, containers, named, of_kind, pod, render, workloads
+from manifests import OVERLAYS, ROOT, containers, environment, named, of_kind, pod, render, render_with, workloads
 
 # The oldest that knows all we use (a preStop that sleeps), and the newest.
 VERSIONS = ("1.30", "1.37")
@@ -56,6 +56,15 @@ class Overlays(unittest.TestCase):
         for overlay in OVERLAYS:
             with self.subTest(overlay):
                 self.assertEqual(problems(render(overlay)), [])
+
+    def test_spans_reach_the_collector_where_they_should(self):
+        objects = render_with("prod", "tracing")
+        self.assertEqual(problems(objects), [])
+        roles = [w for w in workloads(objects) if "OTEL_EXPORTER_OTLP_ENDPOINT" in environment(objects, containers(w)[0])]
+        named_so = {w["metadata"]["name"] for w in roles}
+        self.assertLessEqual({"gateway", "producer", "worker", "projector"}, named_so)
+        without = [t for t in objects if t["metadata"]["name"] != "sends-spans"]
+        self.assertIn("worker does not reach the collector", problems(without))
 
     def test_workers_follow_the_queue_where_they_should(self):
         kinds = {o: [t["kind"] for t in of_kind(render(o), "ScaledObject", "HorizontalPodAutoscaler")] for o in OVERLAYS}
