@@ -47,6 +47,9 @@ async function serveMillion(page, asked) {
   });
 }
 
+/** The last place that is on the page. */
+const lastOf = async (page) => Number(await page.locator(".tile-place .tile").last().getAttribute("data-index"));
+
 for (const [what, viewport] of [
   ["a desktop", { width: 1280, height: 900 }],
   ["a phone", { width: 360, height: 740 }],
@@ -60,8 +63,10 @@ for (const [what, viewport] of [
     await page.getByRole("button", { name: `Image ${TOTAL}.png` }).waitFor();
 
     for (let step = 0; step < 12; step += 1) {
+      const before = await lastOf(page);
       await page.mouse.wheel(0, 700);
-      await until("tiles are there", async () => (await page.locator(".tile-place .skeleton").count()) === 0);
+      // Scrolling comes after the wheel's turn: until then, the tiles of before are there.
+      await until("tiles are there", async () => (await lastOf(page)) > before && (await page.locator(".tile-place .skeleton").count()) === 0);
     }
     assert.ok(asked.includes("cursor"), asked.join());
 

@@ -67,7 +67,8 @@ test("import, retry, look and go back, without a mouse", async () => {
 test("single-key shortcuts can be switched off", async () => {
   const page = await at.tab();
   await page.open("/");
-  await page.getByRole("heading", { name: "Imports" }).waitFor();
+  // The heading is there a moment before the keys are listened to, the stream is not.
+  await page.getByText("Live", { exact: true }).waitFor();
   await page.keyboard.press("?");
   await page.getByLabel("Single-key shortcuts").uncheck();
   await page.keyboard.press("Escape");

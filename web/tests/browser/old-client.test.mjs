@@ -35,7 +35,7 @@ async function oldClient(API) {
   });
   const before = (await axios.get(`${API}/api/stats`)).data;
   const deleted = (await axios.delete(`${API}/api/images/${image.id}`)).data;
-  const end = Date.now() + 20000;
+  const end = Date.now() + 60000;
   let after = before;
   while (after.total_images === before.total_images && Date.now() < end) {
     await sleep(100);

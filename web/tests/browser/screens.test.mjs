@@ -1,13 +1,14 @@
 // Every screen, in both themes: accessible, narrow, and quiet.
 
 import test from "node:test";
-import { assertAccessible, assertCalm, assertNoSideways, bed, until } from "./support.mjs";
+import { assertAccessible, assertCalm, assertNoSideways, bed, DEADLINE, until } from "./support.mjs";
 
 const at = bed({ WORKER_MAX_ATTEMPTS: "2" });
 const made = {};
 
 test.before(async () => {
-  await until("there is a fleet", () => at.fleet);
+  // Hooks of a file run side by side, and a start has three waits of its own.
+  await until("there is a fleet", () => at.fleet, 3 * DEADLINE);
   made.id = await at.fleet.import("demo-photographs-n40");
   await at.fleet.import("no-such-folder-at-all");
   await at.fleet.ended(made.id);

@@ -8,7 +8,7 @@ import { chromium } from "playwright-core";
 import { root } from "../load.mjs";
 import { DEADLINE, Fleet } from "./fleet.mjs";
 
-export { freePort, until } from "./fleet.mjs";
+export { DEADLINE, freePort, until } from "./fleet.mjs";
 
 let browser;
 
