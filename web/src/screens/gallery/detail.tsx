@@ -162,7 +162,7 @@ export function Detail({ id, known, deleted, onDeleted, onClose, onStep, positio
                 <span className="muted">{position}</span>
               </span>
             )}
-            {deleted || remove.isSuccess ? (
+            {deleted ? (
               <span className="muted" role="status">
                 Being deleted…
               </span>

@@ -1,5 +1,7 @@
-import { useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent } from "react";
+import { memo, useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent } from "react";
+import type { Image } from "../../api/types";
 import { count } from "../../lib/format";
+import { useLatest } from "../../ui/hooks";
 import { Icon } from "../../ui/icon";
 import { useShortcut } from "../../ui/keys";
 import { Thumb } from "../../ui/thumb";
@@ -17,6 +19,60 @@ interface Props {
   onChoose: (id: number) => void;
   onOpen: (index: number) => void;
 }
+
+interface TileProps {
+  index: number;
+  image: Image | undefined;
+  total: number;
+  gone: boolean;
+  /** Undefined unless several are being chosen. */
+  picked: boolean | undefined;
+  stop: boolean;
+  /** Percent of the row, and of its own width. */
+  width: number;
+  x: number;
+  /** Pixels. */
+  height: number;
+  y: number;
+  onFocus: (index: number) => void;
+  onPick: (image: Image, index: number) => void;
+}
+
+/** Rendered anew only when something of it has changed: there are dozens, and the screen follows events. */
+const Tile = memo(function Tile({ index, image, total, gone, picked, stop, width, x, height, y, onFocus, onPick }: TileProps) {
+  return (
+    <li
+      aria-setsize={total}
+      aria-posinset={index + 1}
+      className="tile-place"
+      style={{
+        width: `${width}%`,
+        height,
+        transform: `translate(${x}%, ${y}px)`,
+      }}
+    >
+      <button
+        type="button"
+        className={`tile ${image ? "" : "skeleton"} ${gone ? "gone" : ""} ${picked ? "picked" : ""}`}
+        data-index={index}
+        tabIndex={stop ? 0 : -1}
+        aria-label={image ? `${image.name}${gone ? ", being deleted" : ""}` : "Loading"}
+        aria-pressed={picked}
+        title={image?.name}
+        onFocus={() => onFocus(index)}
+        onClick={() => image && onPick(image, index)}
+      >
+        {image && <Thumb key={image.id} image={image} />}
+        {gone && <span className="tile-note">Deleting…</span>}
+        {picked !== undefined && (
+          <span className="tile-check" aria-hidden="true">
+            {picked && <Icon name="check" />}
+          </span>
+        )}
+      </button>
+    </li>
+  );
+});
 
 /** One tab stop; arrows, j and k move within. */
 export function Tiles({ images, grid, total, deleted, choosing, chosen, onChoose, onOpen }: Props) {
@@ -63,6 +119,7 @@ export function Tiles({ images, grid, total, deleted, choosing, chosen, onChoose
     move(next);
   }
 
+  const pick = useLatest((image: Image, index: number) => (choosing ? onChoose(image.id) : onOpen(index)));
   const indices: number[] = [];
   for (let index = range.first; index < range.end; index += 1) indices.push(index);
   // The tab stop stays reachable when it is scrolled out of sight.
@@ -73,44 +130,22 @@ export function Tiles({ images, grid, total, deleted, choosing, chosen, onChoose
       {indices.map((index) => {
         const image = images.at(index);
         const column = index % layout.columns;
-        const gone = image !== undefined && deleted.has(image.id);
-        const picked = image !== undefined && chosen.has(image.id);
         return (
-          <li
+          <Tile
             key={index}
-            aria-setsize={total}
-            aria-posinset={index + 1}
-            className="tile-place"
-            style={{
-              width: `${share}%`,
-              height: layout.rowHeight,
-              transform: `translate(${column * 100}%, ${grid.top(Math.floor(index / layout.columns))}px)`,
-            }}
-          >
-            <button
-              type="button"
-              className={`tile ${image ? "" : "skeleton"} ${gone ? "gone" : ""} ${picked ? "picked" : ""}`}
-              data-index={index}
-              tabIndex={index === stop ? 0 : -1}
-              aria-label={image ? `${image.name}${gone ? ", being deleted" : ""}` : "Loading"}
-              aria-pressed={choosing ? picked : undefined}
-              title={image?.name}
-              onFocus={() => setActive(index)}
-              onClick={() => {
-                if (!image) return;
-                if (choosing) onChoose(image.id);
-                else onOpen(index);
-              }}
-            >
-              {image && <Thumb key={image.id} image={image} />}
-              {gone && <span className="tile-note">Deleting…</span>}
-              {choosing && (
-                <span className="tile-check" aria-hidden="true">
-                  {picked && <Icon name="check" />}
-                </span>
-              )}
-            </button>
-          </li>
+            index={index}
+            image={image}
+            total={total}
+            gone={image !== undefined && deleted.has(image.id)}
+            picked={choosing ? image !== undefined && chosen.has(image.id) : undefined}
+            stop={index === stop}
+            width={share}
+            height={layout.rowHeight}
+            x={column * 100}
+            y={grid.top(Math.floor(index / layout.columns))}
+            onFocus={setActive}
+            onPick={pick}
+          />
         );
       })}
     </ul>

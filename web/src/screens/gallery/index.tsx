@@ -57,6 +57,7 @@ export default function Gallery() {
   );
   const shown = Number(params.get("image")) || null;
   const [index, setIndex] = useState<number | null>(null);
+  const stepping = useRef(false);
   const [choosing, setChoosing] = useState(false);
   const [chosen, setChosen] = useState<ReadonlySet<number>>(new Set());
   const [removing, setRemoving] = useState<{ selection: Selection; what: string } | null>(null);
@@ -96,15 +97,20 @@ export default function Gallery() {
     const image = images.at(next);
     setIndex(next);
     grid.show(next);
+    stepping.current = !image;
     if (image) change({ image: String(image.id) });
   }
   function close(): void {
     setIndex(null);
+    stepping.current = false;
     change({ image: undefined });
   }
-  // Stepping onto a page that was not loaded yet.
+  // Stepping onto a page that was not loaded yet. Else the dialog stays with its image, whatever leaves or
+  // joins the list behind it.
   useEffect(() => {
-    if (index !== null && shown !== null && known && known.id !== shown) change({ image: String(known.id) });
+    if (!stepping.current || shown === null || !known) return;
+    stepping.current = false;
+    change({ image: String(known.id) });
   });
   function stopChoosing(): void {
     setChoosing(false);
