@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import { useLocation, useSearch } from "wouter";
 
 /** The time, every `ms`, while anybody looks. */
@@ -58,6 +58,15 @@ export function useChanged<T>(value: T, effect: (before: T) => void): void {
     before.current = value;
     effect(old);
   });
+}
+
+/** One function for good that calls the latest `act`: what is given it need not be rendered anew. */
+export function useLatest<A extends unknown[]>(act: (...all: A) => void): (...all: A) => void {
+  const latest = useRef(act);
+  useEffect(() => {
+    latest.current = act;
+  });
+  return useCallback((...all: A) => latest.current(...all), []);
 }
 
 /** `value`, but a new one at most every `ms`; the last one always comes through. */

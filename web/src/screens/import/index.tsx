@@ -10,6 +10,7 @@ import { announce } from "../../ui/announce";
 import { Chart } from "../../ui/chart";
 import { useQueryParams, useTitle } from "../../ui/hooks";
 import { Icon } from "../../ui/icon";
+import { Later } from "../../ui/later";
 import { Empty, Problem, Skeleton } from "../../ui/problem";
 import { Bar, nameOf, Pill, settled, summary } from "../../ui/progress";
 import { Controls } from "./controls";
@@ -168,11 +169,13 @@ function Screen({ job }: { job: Import }) {
         <Figures job={job} />
         {(moving || meterOf(job.id).points.length > 1) && <Chart meter={meterOf(job.id)} label="Images a second" moving={moving} />}
       </section>
-      <div className="import-columns">
-        <Failures job={job} />
-        <Newest job={job} />
-      </div>
-      <Entries job={job} />
+      <Later>
+        <div className="import-columns">
+          <Failures job={job} />
+          <Newest job={job} />
+        </div>
+        <Entries job={job} />
+      </Later>
       {item && <Timeline job={job} item={item} onClose={() => change({ item: undefined })} />}
     </>
   );
