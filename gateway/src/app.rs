@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use http::Method;
 use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
     HeaderValue, IF_NONE_MATCH, IF_RANGE, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
 };
+use http::{Method, Response};
 use tokio::task::JoinSet;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{And, Predicate, SizeAbove};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use url::Url;
 use utoipa_axum::router::OpenApiRouter;
@@ -104,6 +107,23 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(session::session))
 }
 
+/// JSON shrinks to a fifth, which counts on a phone. Events do not wait until there are enough of them.
+fn compressed() -> CompressionLayer<And<SizeAbove, IsJson>> {
+    CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(SizeAbove::new(1024).and(IsJson))
+}
+
+#[derive(Clone, Copy)]
+struct IsJson;
+
+impl Predicate for IsJson {
+    fn should_compress<B: http_body::Body>(&self, response: &Response<B>) -> bool {
+        let kind = response.headers().get(CONTENT_TYPE);
+        kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
+    }
+}
+
 fn bytes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::default()
         .routes(routes!(content::content))
@@ -136,6 +156,7 @@ pub(crate) fn router(
     let (open, _) = open().split_for_parts();
     let for_bytes = rate_limit.saturating_mul(BYTES_PER_REQUEST);
     let router = guarded(api(), rate_limit, background)
+        .route_layer(compressed())
         .merge(guarded(bytes(), for_bytes, background))
         .merge(open)
         .merge(docs::browser())

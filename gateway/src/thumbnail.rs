@@ -11,11 +11,13 @@ use axum::body::Bytes;
 use image::codecs::jpeg::JpegEncoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, ImageResult, Limits, RgbImage};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use read_model::Image;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The longer side at most: pixels.
-pub(crate) const SIDE: u32 = 400;
+/// The longer side at most: pixels. One for a tile of a phone, one for all else.
+pub(crate) const SIDES: [u32; 2] = [240, 400];
 const QUALITY: u8 = 80;
 const MIB: u64 = 1 << 20;
 /// What all that are made at once may take: MiB. One alone may take as much.
@@ -24,14 +26,29 @@ const BUDGET: u32 = 192;
 /// a progressive JPEG.
 const PER_PIXEL: u64 = 8;
 
+/// What was made last is kept, for the next who looks at the same gallery: bytes.
+const KEPT: u64 = 8 * MIB;
+/// What one takes, about.
+const TYPICAL: u64 = 10 << 10;
+
 /// Thumbnails under way for each core: some wait for the store while others are decoded.
 const PER_CORE: usize = 2;
 
-/// The budget.
+/// The budget, and what was made last.
 pub(crate) struct Thumbnails {
+    made: Cache<String, Bytes, Size>,
     budget: Arc<Semaphore>,
     /// What even a small picture takes, so that there are never too many for the cores: MiB.
     least: u32,
+}
+
+#[derive(Clone)]
+struct Size;
+
+impl Weighter<String, Bytes> for Size {
+    fn weight(&self, tag: &String, jpeg: &Bytes) -> u64 {
+        (tag.len() + jpeg.len()) as u64
+    }
 }
 
 /// A picture that a thumbnail can be made of, and what that takes.
@@ -42,11 +59,12 @@ pub(crate) struct Plan {
     height: u32,
     orientation: Orientation,
     mebibytes: u32,
+    side: u32,
 }
 
 impl Plan {
     /// `None` if it is small as it is, of a kind that is not decoded here, or would take too much.
-    pub(crate) fn of(image: &Image) -> Option<Self> {
+    pub(crate) fn of(image: &Image, side: u32) -> Option<Self> {
         let format = match image.mime_type.as_str() {
             "image/jpeg" => ImageFormat::Jpeg,
             "image/png" => ImageFormat::Png,
@@ -55,7 +73,7 @@ impl Plan {
             _ => return None,
         };
         let (width, height) = image.width.zip(image.height)?;
-        if width.max(height) <= SIDE {
+        if width.max(height) <= side {
             return None;
         }
         let pixels = u64::from(width) * u64::from(height);
@@ -68,6 +86,7 @@ impl Plan {
             height,
             orientation: orientation.unwrap_or(Orientation::NoTransforms),
             mebibytes,
+            side,
         })
     }
 
@@ -91,7 +110,7 @@ impl Plan {
             ));
         }
         let whole = DynamicImage::from_decoder(decoder)?;
-        let mut small = whole.thumbnail(SIDE, SIDE);
+        let mut small = whole.thumbnail(self.side, self.side);
         drop(whole);
         small.apply_orientation(self.orientation);
         let mut out = Vec::new();
@@ -127,9 +146,20 @@ impl Thumbnails {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let at_once = u32::try_from(cores * PER_CORE).unwrap_or(BUDGET);
         Self {
+            made: Cache::with_weighter((KEPT / TYPICAL) as usize, KEPT, Size),
             budget: Arc::new(Semaphore::new(BUDGET as usize)),
             least: (BUDGET / at_once).max(1),
         }
+    }
+
+    /// The one that was made as `tag`, if it is still here.
+    pub(crate) fn known(&self, tag: &str) -> Option<Bytes> {
+        self.made.get(tag)
+    }
+
+    /// Keep one for a while.
+    pub(crate) fn keep(&self, tag: String, jpeg: Bytes) {
+        self.made.insert(tag, jpeg);
     }
 
     /// Wait for a part of the budget; first come, first served. To be asked before the bytes are read.
@@ -177,6 +207,7 @@ mod tests {
             height,
             orientation: Orientation::from_exif(orientation).unwrap(),
             mebibytes: 16,
+            side: 400,
         }
     }
 
@@ -246,6 +277,18 @@ mod tests {
             ..plan(ImageFormat::Png, 1000, 500, 1)
         };
         assert!(tight.carry_out(&bytes).is_err());
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let thumbnails = Thumbnails::new();
+        let one = Bytes::from(vec![0; 100 << 10]);
+        for n in 0..1_000 {
+            thumbnails.keep(format!("{n}"), one.clone());
+        }
+        let kept = (0..1_000).filter(|n| thumbnails.known(&n.to_string()).is_some());
+        let bytes = kept.count() as u64 * one.len() as u64;
+        assert!((KEPT / 2..=KEPT).contains(&bytes), "{bytes}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{
@@ -13,15 +13,19 @@ use read_model::Image;
 
 use crate::app::App;
 use crate::openapi::problems;
-use crate::params::InPath;
+use crate::params::{InPath, Params};
 use crate::problem::{Problem, Result};
 use crate::routes::content::{gone, key};
 use crate::routes::images::find;
 use crate::routes::status::matches_tag;
-use crate::thumbnail::{Plan, SIDE};
+use crate::thumbnail::{Plan, SIDES};
+
+/// Unless told.
+const LARGE: u32 = 400;
 
 problems!(
     ThumbnailProblems: NotFound,
+    InvalidParameter,
     ObjectMissing,
     OtherStore,
     DatabaseUnavailable,
@@ -31,7 +35,7 @@ problems!(
 
 /// An image's thumbnail
 ///
-/// A JPEG of at most 400 pixels on its longer side, turned as the camera was held, made when it is asked
+/// A JPEG of at most `side` pixels on its longer side, turned as the camera was held, made when it is asked
 /// for. An image that is small already, of a kind other than JPEG, PNG, GIF and WebP, or too large to be
 /// decoded here (about 25 million pixels) is redirected to its content.
 #[utoipa::path(
@@ -41,6 +45,7 @@ problems!(
     operation_id = "getThumbnail",
     params(
         ("id" = i64, Path, description = "The image's number", example = 4711),
+        ("side" = Option<u32>, Query, description = "240 or 400 pixels; 400 unless told", example = 240),
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the last answer"),
     ),
     responses(
@@ -55,21 +60,27 @@ problems!(
 pub(crate) async fn thumbnail(
     State(app): State<Arc<App>>,
     InPath(id): InPath,
+    params: Params,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response> {
+    let rule = "240 or 400";
+    let side = params.parse("side", rule)?.unwrap_or(LARGE);
+    if !SIDES.contains(&side) {
+        return Err(Problem::parameter("side", rule));
+    }
     let row = find(&app, &id).await?;
-    let tag = format!("\"{}-{SIDE}\"", row.image.sha256);
+    let tag = format!("\"{}-{side}\"", row.image.sha256);
     let mut response = if matches_tag(&headers, &tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        let Some(plan) = Plan::of(&row.image) else {
+        let Some(plan) = Plan::of(&row.image, side) else {
             return content_of(row.id);
         };
         let body = if method == Method::HEAD {
             Body::empty()
         } else {
-            match make(&app, &row.image, plan).await? {
+            match known_or_made(&app, &row.image, plan, &tag).await? {
                 Some(jpeg) => jpeg.into(),
                 None => return content_of(row.id),
             }
@@ -91,6 +102,17 @@ pub(crate) async fn thumbnail(
         HeaderValue::from_static("default-src 'none'; sandbox"),
     );
     Ok(response)
+}
+
+async fn known_or_made(app: &App, image: &Image, plan: Plan, tag: &str) -> Result<Option<Bytes>> {
+    if let Some(known) = app.thumbnails.known(tag) {
+        return Ok(Some(known));
+    }
+    let made = make(app, image, plan).await?.map(Bytes::from);
+    if let Some(jpeg) = &made {
+        app.thumbnails.keep(tag.to_owned(), jpeg.clone());
+    }
+    Ok(made)
 }
 
 /// `None` if the bytes are not what they were when they were stored, or cannot be decoded.

@@ -95,6 +95,45 @@ async fn a_photograph_is_scaled_and_kept_by_the_browser() {
 }
 
 #[tokio::test]
+async fn a_smaller_one_for_phones_and_no_other() {
+    let gateway = with(start().await, photograph(1600, 900), Some((1600, 900))).await;
+    let small = gateway
+        .get(&format!("{PATH}?side=240"))
+        .send()
+        .await
+        .unwrap();
+    let tag = header(&small, "etag").to_owned();
+    let bytes = small.bytes().await.unwrap();
+    let image = image::load_from_memory_with_format(&bytes, ImageFormat::Jpeg).unwrap();
+    assert_eq!((image.width(), image.height()), (240, 135));
+    let large = gateway.get(PATH).send().await.unwrap();
+    assert_ne!(header(&large, "etag"), tag);
+    for other in ["0", "241", "4000", "x"] {
+        let refused = gateway.get(&format!("{PATH}?side={other}"));
+        problem(refused.send().await.unwrap(), 400, "invalid_parameter").await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_made_last_is_kept() {
+    let gateway = with(start().await, photograph(1600, 900), Some((1600, 900))).await;
+    let made = gateway.get(PATH).send().await.unwrap().bytes();
+    let made = made.await.unwrap();
+    let key = Key::new(object(1).key.as_str()).unwrap();
+    gateway.store.delete(&key).await.unwrap();
+    let again = gateway.get(PATH).send().await.unwrap();
+    assert_eq!(again.status(), 200);
+    assert_eq!(again.bytes().await.unwrap(), made);
+    // One of another size was not made yet.
+    let small = gateway
+        .get(&format!("{PATH}?side=240"))
+        .send()
+        .await
+        .unwrap();
+    problem(small, 404, "object_missing").await;
+}
+
+#[tokio::test]
 async fn what_needs_none_or_can_have_none_is_sent_on() {
     // Small as it is, of unknown size, and too many pixels for the budget.
     for pixels in [Some((400, 300)), None, Some((20_000, 20_000))] {

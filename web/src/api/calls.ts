@@ -56,6 +56,12 @@ export const previewCommands = (action: Command, filter: ImportFilter) =>
   post<{ matching: number }>("/api/imports/commands", { action, ...among(filter), preview: true });
 export const commands = (action: Command, filter: ImportFilter) => post<BulkReport>("/api/imports/commands", { action, ...among(filter) });
 
+/** What the gallery's address narrows down. */
+export function imageFilter(params: URLSearchParams): ImageFilter {
+  const [q, job, type, provider] = ["q", "import", "type", "provider"].map((name) => params.get(name));
+  return { ...(q && { q }), ...(job && { import: job }), ...(type && { mime_type: type }), ...(provider && { storage_provider: provider }) };
+}
+
 export const getImages = (filter: ImageFilter, at: { cursor: Cursor } | { page: number }, per_page: number, signal: Signal) =>
   json<ImagePage>(withQuery("/api/images", { ...filter, ...at, per_page }), { signal });
 export const getImage = (image: number, signal: Signal) => json<Image>(`/api/images/${image}`, { signal });
@@ -70,5 +76,5 @@ export const selectionOf = (filter: ImageFilter): Selection => among(filter);
 
 export const contentPath = (image: number): string => `/api/images/${image}/content`;
 /** Another address for other bytes, so that a browser may keep what it has. */
-export const thumbnailPath = (image: Image): string => `/api/images/${image.id}/thumbnail?v=${image.sha256.slice(0, 12)}`;
+export const thumbnailPath = (image: Image, side: number): string => `/api/images/${image.id}/thumbnail?side=${side}&v=${image.sha256.slice(0, 12)}`;
 export const exportPath = (filter: ImageFilter): string => withQuery("/api/images/all", { ...filter });

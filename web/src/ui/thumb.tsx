@@ -10,9 +10,12 @@ import { Icon } from "./icon";
 
 /** What the gateway shows in place; other types are offered as a download. */
 const SHOWN = new Set(["image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "image/bmp"]);
-/** What the gateway makes small pictures of, and their longer side in pixels. */
+/** What the gateway makes small pictures of, and their longer side in pixels: for phones, and for all else. */
 const SHRUNK = new Set(["image/jpeg", "image/png", "image/gif", "image/webp"]);
-const THUMBNAIL = 400;
+const SMALL = 240;
+const LARGE = 400;
+/** A tile shows a square of a picture whose longer side is about so much longer. */
+const ASPECT = 4 / 3;
 const AT_ONCE = 4;
 
 export const isShown = (image: Image): boolean => SHOWN.has(image.mime_type);
@@ -43,9 +46,10 @@ async function slot<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> 
 /** What an <img> may show: undefined while it is fetched, null if it cannot be had. */
 export const useImageSource = (image: Image): string | null | undefined => useSource(addressOf(image));
 /** The same for a small picture of it. */
-function useThumbnailSource(image: Image): string | null | undefined {
-  const large = Math.max(image.width ?? 0, image.height ?? 0) > THUMBNAIL;
-  return useSource(large && SHRUNK.has(image.mime_type) ? thumbnailPath(image) : addressOf(image));
+function useThumbnailSource(image: Image, width: number): string | null | undefined {
+  const side = width * ASPECT * window.devicePixelRatio <= SMALL ? SMALL : LARGE;
+  const large = Math.max(image.width ?? 0, image.height ?? 0) > side;
+  return useSource(large && SHRUNK.has(image.mime_type) ? thumbnailPath(image, side) : addressOf(image));
 }
 
 function useSource(address: string): string | null | undefined {
@@ -84,15 +88,24 @@ export function NoPreview({ image, why }: { image: Image; why: string }) {
   );
 }
 
-function Loaded({ image }: { image: Image }) {
-  const source = useThumbnailSource(image);
+interface Props {
+  image: Image;
+  /** CSS pixels, about. */
+  width: number;
+  /** Out of sight: what is in sight comes first. */
+  spare?: boolean;
+}
+
+function Loaded({ image, width, spare }: Props) {
+  const source = useThumbnailSource(image, width);
   const [broken, setBroken] = useState(false);
   if (source === null || broken) return <NoPreview image={image} why="Cannot be shown" />;
   if (source === undefined) return null;
   // It only fades in: dozens at once need not be rendered anew for that.
-  return <img src={source} alt={image.name} decoding="async" onLoad={(event) => event.currentTarget.classList.add("ready")} onError={() => setBroken(true)} />;
+  return <img src={source} alt={image.name} decoding="async" fetchPriority={spare ? "low" : "auto"} onLoad={(event) => event.currentTarget.classList.add("ready")} onError={() => setBroken(true)} />;
 }
 
-export const Thumb = memo(function Thumb({ image }: { image: Image }) {
-  return isShown(image) ? <Loaded key={image.id} image={image} /> : <NoPreview image={image} why={kindOf(image).toUpperCase()} />;
+export const Thumb = memo(function Thumb(props: Props) {
+  const { image } = props;
+  return isShown(image) ? <Loaded key={image.id} {...props} /> : <NoPreview image={image} why={kindOf(image).toUpperCase()} />;
 });
