@@ -2,6 +2,7 @@ import { MutationCache, QueryCache, QueryClient, QueryClientProvider } from "@ta
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { ApiError } from "./api/client";
+import { askEarly } from "./api/early";
 import { askForKey } from "./ui/key";
 import { App } from "./app";
 import "./styles/index.css";
@@ -30,6 +31,7 @@ const cache = new QueryClient({
   },
 });
 
+askEarly(cache);
 const root = document.getElementById("root");
 if (root) {
   createRoot(root).render(

@@ -1,9 +1,10 @@
 // What screens read: from the cache that the stream feeds, or by asking while nothing feeds it.
 
-import { keepPreviousData, useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
+import { keepPreviousData, queryOptions, useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
 import * as calls from "./calls";
 import type { ApiError } from "./client";
+import type { ImageFilter } from "./types";
 import { ALL_EVENTS, eventsOf, follow, isFed, takeOverview, takeReading, useLive } from "./live";
 
 const POLL_MS = 3_000;
@@ -57,15 +58,31 @@ export function useImports(filter: calls.ImportFilter) {
   });
 }
 
-export function useImport(id: string) {
-  useLive();
-  return useQuery({
+export const importQuery = (id: string) =>
+  queryOptions({
     queryKey: ["import", id],
     queryFn: async ({ signal }) => {
       const job = await calls.getImport(id, signal);
       takeReading(job);
       return job;
     },
+  });
+
+/** Images on one page of the gallery. */
+export const IMAGES_PER_PAGE = 100;
+
+/** The gallery's first page. */
+export const newestImages = (filter: ImageFilter) =>
+  queryOptions({
+    queryKey: ["images", filter, 0],
+    queryFn: ({ signal }) => calls.getImages(filter, { cursor: null }, IMAGES_PER_PAGE, signal),
+    staleTime: Infinity,
+  });
+
+export function useImport(id: string) {
+  useLive();
+  return useQuery({
+    ...importQuery(id),
     refetchInterval: (query) => {
       const job = query.state.data;
       const moving = job?.status === "processing";

@@ -1,14 +1,21 @@
 // Numbers, sizes and times for people.
 
-const number = new Intl.NumberFormat("en");
-const decimal = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
-const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
-const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "long" });
+/** Made when it is first needed: each takes milliseconds. */
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
+}
+const number = once(() => new Intl.NumberFormat("en"));
+const decimal = once(() => new Intl.NumberFormat("en", { maximumFractionDigits: 1 }));
+const short = once(() => new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 }));
+const moment = once(() => new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium" }));
+const calendar = once(() => new Intl.DateTimeFormat("en", { dateStyle: "medium" }));
+const relative = once(() => new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "long" }));
 
 export const NONE = "–";
 
-export const count = (n: number): string => number.format(n);
-export const compact = (n: number): string => (Math.abs(n) < 10_000 ? number.format(n) : short.format(n));
+export const count = (n: number): string => number().format(n);
+export const compact = (n: number): string => (Math.abs(n) < 10_000 ? number().format(n) : short().format(n));
 export const plural = (n: number, one: string, many = `${one}s`): string => `${count(n)} ${n === 1 ? one : many}`;
 
 export function bytes(n: number): string {
@@ -21,13 +28,13 @@ export function bytes(n: number): string {
     value /= 1000;
     unit += 1;
   }
-  return `${decimal.format(value)} ${units[unit]}`;
+  return `${decimal().format(value)} ${units[unit]}`;
 }
 
 /** A rate, with as many digits as can be read while it moves. */
 export function rate(n: number | null): string {
   if (n === null || !Number.isFinite(n)) return NONE;
-  return n >= 100 ? count(Math.round(n)) : decimal.format(n);
+  return n >= 100 ? count(Math.round(n)) : decimal().format(n);
 }
 
 export function duration(seconds: number | null): string {
@@ -56,7 +63,12 @@ const parse = (iso: string | null | undefined): number => (iso ? Date.parse(iso)
 export function when(iso: string | null | undefined): string {
   const at = parse(iso);
   if (Number.isNaN(at)) return NONE;
-  return new Date(at).toLocaleString("en", { dateStyle: "medium", timeStyle: "medium" });
+  return moment().format(new Date(at));
+}
+
+export function day(iso: string | null | undefined): string {
+  const at = parse(iso);
+  return Number.isNaN(at) ? NONE : calendar().format(new Date(at));
 }
 
 export function ago(iso: string | null | undefined, now: number): string {
@@ -66,11 +78,11 @@ export function ago(iso: string | null | undefined, now: number): string {
   const s = Math.min(0, Math.round((at - now) / 1000));
   const age = Math.abs(s);
   if (age < 10) return "just now";
-  if (age < 55) return relative.format(Math.round(s / 10) * 10, "second");
-  if (age < 3570) return relative.format(Math.round(s / 60), "minute");
-  if (age < 86_400) return relative.format(Math.round(s / 3600), "hour");
-  if (age < 30 * 86_400) return relative.format(Math.round(s / 86_400), "day");
-  return new Date(at).toLocaleDateString("en", { dateStyle: "medium" });
+  if (age < 55) return relative().format(Math.round(s / 10) * 10, "second");
+  if (age < 3570) return relative().format(Math.round(s / 60), "minute");
+  if (age < 86_400) return relative().format(Math.round(s / 3600), "hour");
+  if (age < 30 * 86_400) return relative().format(Math.round(s / 86_400), "day");
+  return day(iso);
 }
 
 /** Seconds between two times; null if one is missing. */

@@ -1,7 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
+import { memo } from "react";
 import { getImport, getImports } from "../../api/calls";
 import { useOverview } from "../../api/queries";
 import type { ImageFilter } from "../../api/types";
+import { day } from "../../lib/format";
 import { nameOf } from "../../ui/progress";
 import { SearchField } from "../../ui/search";
 
@@ -15,7 +17,7 @@ interface Props {
   onChange: (changes: Record<string, string | undefined>) => void;
 }
 
-export function GalleryFilters({ filter, onChange }: Props) {
+export const GalleryFilters = memo(function GalleryFilters({ filter, onChange }: Props) {
   const imports = useQuery({ queryKey: ["import-names"], queryFn: ({ signal }) => getImports({}, null, signal, IMPORTS), staleTime: 30_000 });
   const chosen = imports.data?.imports.find((job) => job.id === filter.import);
   const older = useQuery({
@@ -34,7 +36,7 @@ export function GalleryFilters({ filter, onChange }: Props) {
         {filter.import && !chosen && <option value={filter.import}>{older.data ? nameOf(older.data) : filter.import}</option>}
         {named.map((job) => (
           <option key={job.id} value={job.id}>
-            {nameOf(job)} · {new Date(job.created_at).toLocaleDateString("en", { dateStyle: "medium" })}
+            {nameOf(job)} · {day(job.created_at)}
           </option>
         ))}
       </select>
@@ -59,4 +61,4 @@ export function GalleryFilters({ filter, onChange }: Props) {
       )}
     </div>
   );
-}
+});

@@ -1,4 +1,4 @@
-import { memo, useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent } from "react";
+import { memo, useDeferredValue, useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent } from "react";
 import type { Image } from "../../api/types";
 import { count } from "../../lib/format";
 import { useLatest } from "../../ui/hooks";
@@ -28,6 +28,7 @@ interface TileProps {
   /** Undefined unless several are being chosen. */
   picked: boolean | undefined;
   stop: boolean;
+  spare: boolean;
   /** Percent of the row, and of its own width. */
   width: number;
   x: number;
@@ -39,7 +40,7 @@ interface TileProps {
 }
 
 /** Rendered anew only when something of it has changed: there are dozens, and the screen follows events. */
-const Tile = memo(function Tile({ index, image, total, gone, picked, stop, width, x, height, y, onFocus, onPick }: TileProps) {
+const Tile = memo(function Tile({ index, image, total, gone, picked, stop, spare, width, x, height, y, onFocus, onPick }: TileProps) {
   return (
     <li
       aria-setsize={total}
@@ -62,7 +63,7 @@ const Tile = memo(function Tile({ index, image, total, gone, picked, stop, width
         onFocus={() => onFocus(index)}
         onClick={() => image && onPick(image, index)}
       >
-        {image && <Thumb key={image.id} image={image} />}
+        {image && <Thumb key={image.id} image={image} width={height} spare={spare} />}
         {gone && <span className="tile-note">Deleting…</span>}
         {picked !== undefined && (
           <span className="tile-check" aria-hidden="true">
@@ -79,7 +80,10 @@ export function Tiles({ images, grid, total, deleted, choosing, chosen, onChoose
   const [active, setActive] = useState(0);
   const list = useRef<HTMLUListElement>(null);
   const wanted = useRef<number | null>(null);
-  const { layout, range } = grid;
+  const { layout } = grid;
+  // At first those in sight, and the spare ones after them.
+  const spare = useDeferredValue(true, false);
+  const range = spare ? grid.range : grid.near;
   const current = Math.min(active, Math.max(0, total - 1));
 
   function move(to: number): void {
@@ -139,6 +143,7 @@ export function Tiles({ images, grid, total, deleted, choosing, chosen, onChoose
             gone={image !== undefined && deleted.has(image.id)}
             picked={choosing ? image !== undefined && chosen.has(image.id) : undefined}
             stop={index === stop}
+            spare={index < grid.near.first || index >= grid.near.end}
             width={share}
             height={layout.rowHeight}
             x={column * 100}

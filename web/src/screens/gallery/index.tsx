@@ -1,13 +1,14 @@
 import { useMutation } from "@tanstack/react-query";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { Link } from "wouter";
-import { exportPath, selectionOf, type Selection } from "../../api/calls";
+import { exportPath, imageFilter, selectionOf, type Selection } from "../../api/calls";
 import { useMayWrite, useOverview } from "../../api/queries";
 import type { ImageFilter } from "../../api/types";
 import { compact, count, plural } from "../../lib/format";
 import { save } from "../../lib/save";
 import { Button } from "../../ui/button";
-import { useChanged, useQueryParams, useThrottled, useTitle } from "../../ui/hooks";
+import { useChanged, useLatest, useQueryParams, useThrottled, useTitle } from "../../ui/hooks";
+import { Later } from "../../ui/later";
 import { Menu } from "../../ui/menu";
 import { Empty, Problem } from "../../ui/problem";
 import { DeleteDialog } from "./delete";
@@ -47,14 +48,10 @@ function useDeleting(images: Images, moved: number) {
 export default function Gallery() {
   useTitle("Gallery");
   const [params, change] = useQueryParams();
-  const q = params.get("q");
-  const job = params.get("import");
-  const type = params.get("type");
-  const provider = params.get("provider");
-  const filter = useMemo<ImageFilter>(
-    () => ({ ...(q && { q }), ...(job && { import: job }), ...(type && { mime_type: type }), ...(provider && { storage_provider: provider }) }),
-    [q, job, type, provider],
-  );
+  const key = JSON.stringify(imageFilter(params));
+  const filter = useMemo<ImageFilter>(() => JSON.parse(key) as ImageFilter, [key]);
+  const { q } = filter;
+  const narrow = useLatest((changes: Record<string, string | undefined>) => change({ ...changes, image: undefined }));
   const shown = Number(params.get("image")) || null;
   const [index, setIndex] = useState<number | null>(null);
   const stepping = useRef(false);
@@ -76,7 +73,7 @@ export default function Gallery() {
 
   // What arrived since is offered, not pushed in under the pointer. A search reads every name: that is
   // repeated only where something was deleted.
-  const fresh = useTotal(filter, stored, (!q || removes) && images.total !== undefined);
+  const fresh = useTotal(filter, stored, stored > 0 && (!q || removes) && images.total !== undefined);
   const arrived = fresh !== undefined && images.total !== undefined && !images.pending ? fresh - images.total : 0;
   // What left, by deletions, leaves gaps.
   const { refresh } = images;
@@ -149,7 +146,7 @@ export default function Gallery() {
             )}
           </div>
         </div>
-        <GalleryFilters filter={filter} onChange={(changes) => change({ ...changes, image: undefined })} />
+        <GalleryFilters filter={filter} onChange={narrow} />
         {choosing && (
           <div className="row choosing" role="status">
             <span>{chosen.size === 0 ? "Click images to select them." : `${plural(chosen.size, "image")} selected`}</span>
@@ -199,22 +196,24 @@ export default function Gallery() {
           </div>
         ) : (
           total > 0 && (
-            <Tiles
-              images={images}
-              grid={grid}
-              total={total}
-              deleted={deleted}
-              choosing={choosing}
-              chosen={chosen}
-              onChoose={(id) =>
-                setChosen((old) => {
-                  const next = new Set(old);
-                  if (!next.delete(id)) next.add(id);
-                  return next;
-                })
-              }
-              onOpen={open}
-            />
+            <Later>
+              <Tiles
+                images={images}
+                grid={grid}
+                total={total}
+                deleted={deleted}
+                choosing={choosing}
+                chosen={chosen}
+                onChoose={(id) =>
+                  setChosen((old) => {
+                    const next = new Set(old);
+                    if (!next.delete(id)) next.add(id);
+                    return next;
+                  })
+                }
+                onOpen={open}
+              />
+            </Later>
           )
         )}
       </div>

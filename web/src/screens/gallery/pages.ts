@@ -4,12 +4,12 @@
 import { keepPreviousData, useQueries, useQuery, useQueryClient, type UseQueryResult } from "@tanstack/react-query";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { getImages } from "../../api/calls";
+import { newestImages, IMAGES_PER_PAGE } from "../../api/queries";
 import type { ApiError } from "../../api/client";
 import type { Image, ImageFilter, ImagePage } from "../../api/types";
 import type { Range } from "../../lib/grid";
 import { useSettled } from "../../ui/hooks";
 
-export const PER_PAGE = 100;
 /** Pages that are flown over are not asked for. */
 const RESTING_MS = 80;
 /** How long a page that is out of view is kept. */
@@ -17,7 +17,7 @@ const KEPT_MS = 20_000;
 
 const pagesOf = ({ first, end }: Range): number[] => {
   const pages: number[] = [];
-  for (let page = Math.floor(first / PER_PAGE); page * PER_PAGE < end; page += 1) pages.push(page);
+  for (let page = Math.floor(first / IMAGES_PER_PAGE); page * IMAGES_PER_PAGE < end; page += 1) pages.push(page);
   return pages;
 };
 
@@ -40,24 +40,25 @@ export function useImages(filter: ImageFilter, range: Range, open: number | null
   const [total, setTotal] = useState<{ key: string; n: number }>();
 
   const first = useQuery({
-    queryKey: ["images", filter, 0],
-    queryFn: ({ signal }) => fetchPage(0, signal),
+    ...newestImages(filter),
     gcTime: KEPT_MS,
     placeholderData: keepPreviousData,
-    staleTime: Infinity,
     refetchInterval: (query) => ((query.state.error as ApiError | null)?.passing ? 5_000 : false),
   });
 
   async function fetchPage(page: number, signal: AbortSignal): Promise<ImagePage> {
     const known = cursors.current;
-    const cursor = known.at.get(page);
-    const answer = await getImages(filter, page === 0 ? { cursor: null } : cursor ? { cursor } : { page: page + 1 }, PER_PAGE, signal);
+    const before = cache.getQueryState<ImagePage>(["images", filter, page - 1]);
+    // The end of a page that is about to change is the beginning of none.
+    const end = before?.isInvalidated || before?.fetchStatus !== "idle" ? undefined : before.data?.next_cursor;
+    const cursor = known.at.get(page) ?? end;
+    const answer = await getImages(filter, cursor ? { cursor } : { page: page + 1 }, IMAGES_PER_PAGE, signal);
     if (answer.next_cursor) known.at.set(page + 1, answer.next_cursor);
     return answer;
   }
 
   const wanted = pagesOf(range).filter((page) => page > 0);
-  if (open !== null && open >= PER_PAGE) wanted.push(Math.floor(open / PER_PAGE));
+  if (open !== null && open >= IMAGES_PER_PAGE) wanted.push(Math.floor(open / IMAGES_PER_PAGE));
   const resting = useSettled([...new Set(wanted)].join(), RESTING_MS);
   const pages = useMemo(() => resting.split(",").filter(Boolean).map(Number), [resting]);
   const more: UseQueryResult<ImagePage>[] = useQueries({
@@ -90,7 +91,7 @@ export function useImages(filter: ImageFilter, range: Range, open: number | null
   const failed = [first, ...more].find((query) => query.error);
   return {
     total: newest ?? total?.n ?? first.data?.total,
-    at: (index) => loaded.get(Math.floor(index / PER_PAGE))?.images[index % PER_PAGE],
+    at: (index) => loaded.get(Math.floor(index / IMAGES_PER_PAGE))?.images[index % IMAGES_PER_PAGE],
     some: (such) => [...loaded.values()].some((page) => page.images.some(such)),
     refresh,
     error: failed?.error ?? null,

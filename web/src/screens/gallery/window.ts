@@ -10,6 +10,8 @@ const tileWidth = (width: number): number => (width < 420 ? 92 : width < 900 ? 1
 export interface GridWindow {
   layout: Grid;
   range: Range;
+  /** Those of them that are in sight. */
+  near: Range;
   /** Where row `n` stands within the real height. */
   top(row: number): number;
   show(index: number): void;
@@ -17,7 +19,7 @@ export interface GridWindow {
 
 /** The part of the grid that the window shows, whatever the grid's height. */
 export function useGridWindow(box: RefObject<HTMLElement | null>, items: number): GridWindow {
-  const [size, setSize] = useState({ width: 0, view: 800 });
+  const [size, setSize] = useState({ width: 0, view: 800, above: 0 });
   const [position, setPosition] = useState<Position>({ real: 0, offset: 0 });
   const layout = grid(items, Math.max(1, size.width), tileWidth(size.width), GAP);
   const latest = useRef({ layout, view: size.view, position });
@@ -28,7 +30,7 @@ export function useGridWindow(box: RefObject<HTMLElement | null>, items: number)
   useLayoutEffect(() => {
     const element = box.current;
     if (!element) return undefined;
-    const measure = (): void => setSize({ width: element.clientWidth, view: window.innerHeight });
+    const measure = (): void => setSize({ width: element.clientWidth, view: window.innerHeight, above: element.getBoundingClientRect().top + window.scrollY });
     measure();
     const observer = new ResizeObserver(measure);
     observer.observe(element);
@@ -67,9 +69,13 @@ export function useGridWindow(box: RefObject<HTMLElement | null>, items: number)
   }, [box]);
 
   const top = position.real + position.offset;
+  // Before anything is scrolled, what stands above the grid takes some of the window.
+  const inSight = top === 0 ? Math.max(0, size.view - size.above) : size.view;
+  const rows = (view: number, spare: number): Range => (size.width === 0 ? { first: 0, end: 0 } : visible(layout, items, top, view, spare));
   return {
     layout,
-    range: size.width === 0 ? { first: 0, end: 0 } : visible(layout, items, top, size.view, SPARE_ROWS),
+    range: rows(inSight, SPARE_ROWS),
+    near: rows(inSight, 0),
     top: (row) => row * layout.rowHeight - position.offset,
     show(index) {
       const { layout: grid, view, position: at } = latest.current;

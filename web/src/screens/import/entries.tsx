@@ -1,3 +1,4 @@
+import { memo } from "react";
 import { useItems } from "../../api/queries";
 import type { Import, ItemState } from "../../api/types";
 import { ago, bytes, when, words } from "../../lib/format";
@@ -17,7 +18,7 @@ const STATES = Object.keys(ITEM_STATE) as ItemState[];
 const REFRESH_MS = 4_000;
 
 /** Every entry of the folder with its state; each opens its own history. */
-export function Entries({ job }: { job: Import }) {
+export const Entries = memo(function Entries({ job }: { job: Import }) {
   const [params, change] = useQueryParams();
   const state = params.get("entries");
   const open = state !== null;
@@ -77,4 +78,4 @@ export function Entries({ job }: { job: Import }) {
       )}
     </section>
   );
-}
+});

@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { memo, useState } from "react";
 import { useFailedItems, useFailures, useMayWrite } from "../../api/queries";
 import type { FailureGroup, Import } from "../../api/types";
 import { ago, count, plural, when, words } from "../../lib/format";
@@ -71,7 +71,7 @@ function Group({ group, job, now }: { group: FailureGroup; job: Import; now: num
   );
 }
 
-export function Failures({ job }: { job: Import }) {
+export const Failures = memo(function Failures({ job }: { job: Import }) {
   const failed = useThrottled(job.failed, REFRESH_MS);
   const groups = useFailures(job.id, failed > 0);
   const now = useNow(5000, failed > 0);
@@ -92,4 +92,4 @@ export function Failures({ job }: { job: Import }) {
       </ul>
     </section>
   );
-}
+});

@@ -1,3 +1,4 @@
+import { memo } from "react";
 import { Link } from "wouter";
 import { useNewest } from "../../api/queries";
 import type { Import } from "../../api/types";
@@ -7,9 +8,11 @@ import { Thumb } from "../../ui/thumb";
 
 const SHOWN = 24;
 const REFRESH_MS = 1_500;
+/** As wide as the least that the style sheet allows. */
+const TILE = 99;
 
 /** The latest arrivals; the gallery has the rest. */
-export function Newest({ job }: { job: Import }) {
+export const Newest = memo(function Newest({ job }: { job: Import }) {
   const newest = useNewest(job.id, SHOWN);
   const imported = useThrottled(job.imported_count, REFRESH_MS);
   useChanged(imported, () => void newest.refetch());
@@ -27,7 +30,7 @@ export function Newest({ job }: { job: Import }) {
         {images.map((image) => (
           <li key={image.id}>
             <Link href={`${gallery}&image=${image.id}`} className="tile" title={image.name} aria-label={image.name}>
-              <Thumb image={image} />
+              <Thumb image={image} width={TILE} />
             </Link>
           </li>
         ))}
@@ -35,4 +38,4 @@ export function Newest({ job }: { job: Import }) {
       </ul>
     </section>
   );
-}
+});
