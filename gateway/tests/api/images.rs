@@ -57,6 +57,39 @@ async fn pages_are_as_in_the_old_system() {
 }
 
 #[tokio::test]
+async fn json_comes_compressed_to_those_who_can_read_it() {
+    let gateway = seeded().await;
+    let ask = async |path: &str, accept: &str| {
+        let request = gateway.get(path).header("accept-encoding", "gzip");
+        let answer = request.header("accept", accept).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        answer
+    };
+    let plain = gateway.get("/api/images?per_page=45").send().await.unwrap();
+    assert!(!plain.headers().contains_key("content-encoding"));
+    let plain = plain.bytes().await.unwrap();
+    for path in ["/api/images?per_page=45", "/api/images/all"] {
+        let small = ask(path, "application/json").await;
+        assert_eq!(small.headers()["content-encoding"], "gzip", "{path}");
+        let vary = small.headers().get_all("vary").iter();
+        let vary: Vec<&str> = vary.map(|value| value.to_str().unwrap()).collect();
+        assert!(vary.join(",").contains("accept-encoding"), "{vary:?}");
+        let small = small.bytes().await.unwrap();
+        assert!(small.starts_with(&[0x1f, 0x8b]) && small.len() * 3 < plain.len());
+    }
+    // What is short, what is read line by line, and what comes as it happens.
+    for (path, accept) in [
+        ("/api/stats", "application/json"),
+        ("/api/images/all", "text/csv"),
+        ("/api/images/all", "application/x-ndjson"),
+        ("/api/events", "text/event-stream"),
+    ] {
+        let whole = ask(path, accept).await;
+        assert!(!whole.headers().contains_key("content-encoding"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_cursor_walks_over_every_image_once() {
     let gateway = seeded().await;
     let mut seen = Vec::new();
