@@ -38,7 +38,7 @@ pub(crate) async fn edge(State(edge): State<Arc<Edge>>, request: Request, next: 
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
 
-    let step = step(&request, route);
+    let step = step(&request, route, edge.https);
     let span = tracing::info_span!("request", request.id = %id);
     let answered =
         step.around(answer(&edge, request, next, (&method, &path, &id)).instrument(span));
@@ -70,22 +70,26 @@ pub(crate) async fn edge(State(edge): State<Arc<Edge>>, request: Request, next: 
 /// The step of answering, in the client's trace if it names one: see
 /// <https://opentelemetry.io/docs/specs/semconv/http/http-spans/>. What is no part of the API (probes,
 /// metrics, the page's files) is only passed through.
-fn step(request: &Request, route: &str) -> Span {
+fn step(request: &Request, route: &str, https: bool) -> Span {
     let headers = request.headers();
     let parent = TraceContext::read(|name| headers.get(name)?.to_str().ok());
     if !route.starts_with("/api/") {
         return Span::none();
     }
-    let span = Span::under(
-        &parent,
-        Kind::Server,
-        format!("{} {route}", request.method()),
-    );
+    // Whatever a client makes up is no name of a span.
+    let method = match *request.method() {
+        Method::GET | Method::HEAD | Method::POST | Method::DELETE | Method::OPTIONS => {
+            request.method().as_str()
+        }
+        _ => "_OTHER",
+    };
+    let name = format!("{} {route}", method.replace("_OTHER", "HTTP"));
+    let span = Span::under(&parent, Kind::Server, name);
     if span.is_recorded() {
-        span.set("http.request.method", request.method().as_str().to_owned());
+        span.set("http.request.method", method.to_owned());
         span.set("http.route", route.to_owned());
         span.set("url.path", request.uri().path().to_owned());
-        span.set("url.scheme", "http");
+        span.set("url.scheme", if https { "https" } else { "http" });
     }
     span
 }

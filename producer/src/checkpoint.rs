@@ -37,6 +37,9 @@ impl FolderNode {
 pub(crate) struct Checkpoint {
     /// Batches published so far: a page goes out in one or several.
     pub(crate) pages: u64,
+    /// Tasks in them. Only traces go by it.
+    #[serde(default)]
+    pub(crate) queued: u64,
     /// The page of which a part is published. It is listed again by whoever takes over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) partial: Option<PagePart>,
@@ -78,6 +81,7 @@ impl Checkpoint {
     pub(crate) fn start(root: FolderNode) -> Self {
         Self {
             pages: 0,
+            queued: 0,
             partial: None,
             current: None,
             visited: BTreeSet::from([root.id.clone()]),
@@ -158,6 +162,7 @@ pub(crate) async fn finish(
 ) -> anyhow::Result<()> {
     let last = Checkpoint {
         pages,
+        queued: 0,
         partial: None,
         current: None,
         frontier: Vec::new(),

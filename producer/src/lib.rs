@@ -15,7 +15,6 @@ mod listing;
 mod metrics;
 mod request;
 mod sort;
-mod traces;
 mod window;
 
 use std::sync::{Arc, Mutex};

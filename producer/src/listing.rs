@@ -5,12 +5,13 @@ use contracts::{Cause, EventBody, ImportId, ImportRequest, Task, subjects};
 use drive::{DriveError, ErrorKind, Page};
 use jetstream::batch::{self, BatchError, Checkpoint as Checkpointed, Message};
 use runtime::backoff::Reconnect;
+use runtime::trace::{self, TraceContext};
 use tokio::time::Instant;
 
 use crate::checkpoint::{Checkpoint, FolderNode, PagePart};
 use crate::metrics::took;
 use crate::sort::Sorted;
-use crate::{Producer, announce, checkpoint, traces};
+use crate::{Producer, announce, checkpoint};
 
 /// A checkpoint must fit into one message (`max_payload` is 8 MB), its page's event included.
 const MAX_CHECKPOINT_BYTES: usize = 6 << 20;
@@ -68,7 +69,8 @@ impl Producer {
         let mut ahead = None;
         while let Some(part) = at.next() {
             let folder = part.folder.clone();
-            let trace = traces::of_batch(at.pages + 1);
+            // A page may hold as many.
+            let trace = TraceContext::current().batch(at.queued, MAX_TASKS);
             let listed = match ahead.take() {
                 Some((of, listed)) if of == part => listed,
                 _ => {
@@ -116,9 +118,8 @@ impl Producer {
             let upcoming = at.upcoming(next.as_ref());
             let publish = self.publish_page(import, request, sorted, &mut at, next, sequence);
             // Meanwhile the next page is asked for, so that workers do not wait for Drive, too.
-            let both =
-                async { tokio::try_join!(publish, async { Ok(self.list_ahead(upcoming).await) }) };
-            (sequence, ahead) = Box::pin(trace.around(both)).await?;
+            let list_ahead = trace.around(self.list_ahead(upcoming));
+            (sequence, ahead) = tokio::try_join!(publish, async { Ok(list_ahead.await) })?;
         }
         let pages = at.pages;
         let completed = EventBody::ImportListingCompleted { pages };
@@ -172,9 +173,17 @@ impl Producer {
             let tasks = now.tasks(import, &request.destination_prefix);
             let event = now.event(at.pages);
             at.announce = Some(event.clone());
-            sequence = self.publish_batch(import, tasks, at, sequence).await?;
+            let first = at.queued;
+            at.queued += tasks.len() as u64;
+            let trace = TraceContext::current().batch(first, tasks.len());
+            let publish = async {
+                let publish = self.publish_batch(import, tasks, first, at, sequence);
+                let sequence = publish.await?;
+                announce::event(&self.nats, import, at.pages, event).await?;
+                Ok::<_, Stopped>(sequence)
+            };
+            sequence = trace.around(publish).await?;
             at.announce = None;
-            announce::event(&self.nats, import, at.pages, event).await?;
             if at.partial.is_none() {
                 return Ok(sequence);
             }
@@ -211,11 +220,12 @@ impl Producer {
         }))
     }
 
-    /// One batch: tasks and the checkpoint behind them. Gives the checkpoint's sequence.
+    /// One batch: tasks, from the import's `first` on, and the checkpoint behind them. Gives the checkpoint's sequence.
     async fn publish_batch(
         &self,
         import: &ImportId,
         tasks: Vec<Task>,
+        first: u64,
         at: &Checkpoint,
         expected: u64,
     ) -> Result<u64, Stopped> {
@@ -236,12 +246,12 @@ impl Producer {
         let subject = subjects::task(import);
         let messages = tasks
             .iter()
-            .enumerate()
-            .map(|(index, task)| {
+            .zip(first..)
+            .map(|(task, n)| {
                 Ok(Message {
                     subject: subject.clone(),
                     payload: Bytes::from(contracts::encode(task)?),
-                    recorded: traces::is_recorded(at.pages, index),
+                    recorded: trace::is_recorded(n),
                 })
             })
             .collect::<Result<Vec<_>, serde_json::Error>>()?;

@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use futures::{StreamExt, TryStreamExt, stream};
 use read_model::{ImageRow, ImagesQuery};
+use runtime::trace::TraceContext;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -117,7 +118,7 @@ pub(crate) async fn delete_images(
             if wanted.preview {
                 return Ok(Json(Matching { matching }).into_response());
             }
-            queue(&app, rows).await?;
+            queue(&app, rows, 0).await?;
             Queued {
                 matching,
                 queued: matching,
@@ -198,7 +199,7 @@ async fn matched(
             let rows = app.reads.ask(rows).await?;
             let last = rows.last().map(|row| row.id);
             let count = rows.len() as u64;
-            queue(app, rows).await?;
+            queue(app, rows, queued).await?;
             Ok::<_, Problem>((last, count))
         };
         match page.await {
@@ -229,9 +230,13 @@ async fn matched(
     })
 }
 
-async fn queue(app: &App, rows: Vec<ImageRow>) -> Result<()> {
-    stream::iter(rows)
-        .map(|row| queue_deletion(app, row))
+/// `first` of the request's deletions is the first of these.
+async fn queue(app: &App, rows: Vec<ImageRow>, first: u64) -> Result<()> {
+    stream::iter(rows.into_iter().zip(first..))
+        .map(|(row, n)| {
+            let trace = TraceContext::current().nth(n);
+            trace.around(queue_deletion(app, row))
+        })
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await

@@ -10,7 +10,22 @@ use runtime::trace::{self, Kind, Span, TraceContext};
 /// Where in which trace a message was published.
 #[must_use]
 pub fn context(headers: Option<&HeaderMap>) -> TraceContext {
-    TraceContext::read(|name| Some(headers?.get(name)?.as_str()))
+    let headers = headers.filter(|headers| !headers.is_empty());
+    TraceContext::read(|name| {
+        // Names are told apart by case here, and some write them as HTTP does.
+        let found = headers?
+            .get(name)
+            .or_else(|| headers?.get(as_in_http(name)));
+        Some(found?.as_str())
+    })
+}
+
+fn as_in_http(name: &str) -> &'static str {
+    if name == "tracestate" {
+        "Tracestate"
+    } else {
+        "Traceparent"
+    }
 }
 
 /// Let `headers` say that the message was published in `context`.
@@ -49,6 +64,10 @@ pub(crate) fn process(
 ) -> Span {
     let parent = context(message.headers.as_ref());
     let subject = message.subject.as_str();
+    // Only what somebody asks for begins a trace.
+    if !parent.is_some() && !matches!(subject, subjects::REQUESTS | subjects::COMMANDS) {
+        return Span::none();
+    }
     let span = Span::under(&parent, Kind::Consumer, name("process", subject));
     describe(
         &span,

@@ -23,6 +23,11 @@ pub use opentelemetry::trace::SpanKind as Kind;
 
 const PARENT: &str = "traceparent";
 const STATE: &str = "tracestate";
+/// What must be passed on at least, in bytes, of what may come
+/// (<https://www.w3.org/TR/trace-context/#tracestate-limits>); we pass on no more.
+const MAX_STATE: usize = 512;
+/// So many things of one kind are all recorded in one trace.
+const WHOLE: u64 = 1_000;
 
 /// Where in which trace something happens, as messages and requests carry it: W3C Trace Context
 /// (<https://www.w3.org/TR/trace-context/>).
@@ -40,7 +45,8 @@ impl TraceContext {
     pub fn read<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Self {
         let headers = Headers {
             parent: header(PARENT),
-            state: header(STATE),
+            // It goes with every message of an import, and may be anybody's.
+            state: header(STATE).filter(|state| state.len() <= MAX_STATE),
         };
         Self(TraceContextPropagator::new().extract_with_context(&Context::new(), &headers))
     }
@@ -82,6 +88,29 @@ impl TraceContext {
         Self(Context::new().with_remote_span_context(at))
     }
 
+    /// Where the `n`th of many things of one kind belongs, counted from 0: the first thousand are recorded,
+    /// of the second thousand a quarter, of the next two thousand a sixteenth, and so on. That is some 1,500
+    /// however many there are, so that a trace can be taken in and looked at.
+    #[must_use]
+    pub fn nth(self, n: u64) -> Self {
+        if is_recorded(n) {
+            self
+        } else {
+            self.unsampled()
+        }
+    }
+
+    /// Where a batch of such things belongs: it is recorded if one of them is.
+    #[must_use]
+    pub fn batch(self, first: u64, count: usize) -> Self {
+        let mut all = first..first + (count as u64).max(1);
+        if all.any(is_recorded) {
+            self
+        } else {
+            self.unsampled()
+        }
+    }
+
     /// Do `work` as a part of what it belongs to.
     pub fn around<F: Future>(self, work: F) -> impl Future<Output = F::Output> {
         // No `async`: that would keep room for `work` twice.
@@ -91,6 +120,13 @@ impl TraceContext {
     fn trace_id(&self) -> opentelemetry::TraceId {
         self.0.span().span_context().trace_id()
     }
+}
+
+/// Whether the `n`th of many things of one kind is recorded, if its trace is.
+#[must_use]
+pub fn is_recorded(n: u64) -> bool {
+    let step = (n / WHOLE + 1).next_power_of_two();
+    n.is_multiple_of(step.saturating_mul(step))
 }
 
 struct Headers<'a> {
@@ -238,6 +274,9 @@ pub fn joint(
     of: &[TraceContext],
     describe: impl Fn(&Span, usize),
 ) {
+    if export::tracer().is_none() {
+        return;
+    }
     let mut traces: Vec<Vec<&TraceContext>> = Vec::new();
     for context in of.iter().filter(|context| context.is_sampled()) {
         let known = |trace: &&mut Vec<&TraceContext>| {
@@ -300,6 +339,29 @@ mod tests {
             assert_eq!(context.ids(), None);
             assert!(written(&context).is_empty());
         }
+    }
+
+    #[test]
+    fn what_is_too_long_to_go_with_every_message_is_left_out() {
+        let long: &'static str = Box::leak(format!("vendor={}", "x".repeat(506)).into_boxed_str());
+        assert_eq!(written(&parsed(CONTEXT, Some(long))).len(), 1);
+        let short: &'static str = Box::leak(format!("vendor={}", "x".repeat(200)).into_boxed_str());
+        assert_eq!(written(&parsed(CONTEXT, Some(short)))[1].1, short);
+    }
+
+    #[test]
+    fn few_are_recorded_whole_and_many_in_part() {
+        let recorded = |all: u64| (0..all).filter(|n| is_recorded(*n)).count();
+        assert_eq!(recorded(1_000), 1_000);
+        assert_eq!(recorded(2_000), 1_250);
+        assert!((1_400..1_600).contains(&recorded(100_000)));
+        assert!((1_400..1_600).contains(&recorded(10_000_000)));
+        // A batch in which one is recorded is recorded, whatever its size.
+        let context = || parsed(CONTEXT, None);
+        assert!(context().batch(900, 64).is_sampled());
+        assert!(context().batch(0, 0).is_sampled());
+        assert!(!context().batch(1_001, 2).is_sampled());
+        assert!(context().nth(1_004).is_sampled() && !context().nth(1_005).is_sampled());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use runtime::trace::TraceContext;
 
 use super::record;
-use crate::{Producer, announce, traces};
+use crate::{Producer, announce};
 
 /// Entries asked for at once.
 const CHUNK: u32 = 200;
@@ -49,7 +49,7 @@ impl Producer {
         self.caught_up().await?;
         let mut after = item.and_then(before);
         let mut redriven = 0;
-        let mut batch = 0;
+        let mut queued = 0;
         loop {
             let failed = self
                 .ask(|| {
@@ -71,9 +71,10 @@ impl Producer {
             while !tasks.is_empty() {
                 let room = self.window.wait_for_room(&self.nats, import).await?;
                 let (now, later) = tasks.split_at(room.min(tasks.len()));
-                batch += 1;
-                let queue = self.queue_again(import, now, batch);
-                traces::of_batch(batch).around(queue).await?;
+                let queue = self.queue_again(import, now, queued);
+                let trace = TraceContext::current().batch(queued, now.len());
+                trace.around(queue).await?;
+                queued += now.len() as u64;
                 tasks = later;
             }
             if item.is_some_and(|item| *item <= last) {
@@ -89,7 +90,7 @@ impl Producer {
         &self,
         import: &ImportId,
         tasks: &[ImportImage],
-        batch: u64,
+        first: u64,
     ) -> anyhow::Result<()> {
         let items: Vec<RedrivenItem> = tasks
             .iter()
@@ -100,20 +101,15 @@ impl Producer {
             .collect();
         let subject = subjects::task(import);
         let subject = &subject;
-        futures::stream::iter(tasks.to_vec())
-            .enumerate()
+        futures::stream::iter(tasks.iter().cloned().zip(first..))
             .map(Ok)
-            .try_for_each_concurrent(AT_ONCE, |(index, task)| async move {
+            .try_for_each_concurrent(AT_ONCE, |(task, n)| async move {
                 let message_id = task.message_id();
                 let payload = contracts::encode(&Task::ImportImage(task))?;
                 let publish = self
                     .nats
                     .publish(subject.clone(), &message_id, payload.into());
-                let trace = if traces::is_recorded(batch, index) {
-                    TraceContext::current()
-                } else {
-                    TraceContext::current().unsampled()
-                };
+                let trace = TraceContext::current().nth(n);
                 trace.around(publish).await?;
                 anyhow::Ok(())
             })

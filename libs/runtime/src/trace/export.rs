@@ -41,8 +41,9 @@ impl Exporter {
     pub async fn flush(self) {
         // It waits for its own thread, which waits for ours.
         let flush = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(LAST));
-        // Whether it was in vain has been logged.
-        let _ = flush.await;
+        if let Ok(Err(error)) = flush.await {
+            tracing::warn!(error = %error, "the last spans were not taken by the collector");
+        }
     }
 }
 
@@ -184,15 +185,19 @@ fn resource(env: &Env, service: &str) -> Result<Resource, ConfigError> {
         env.get("OTEL_RESOURCE_ATTRIBUTES"),
         "OTEL_RESOURCE_ATTRIBUTES",
     )?;
-    let name = env.get("OTEL_SERVICE_NAME").unwrap_or(service).to_owned();
+    // What is named as an attribute holds, unless the name is set as such.
+    let name = env
+        .get("OTEL_SERVICE_NAME")
+        .map(|name| KeyValue::new("service.name", name.to_owned()));
     Ok(Resource::builder_empty()
+        .with_service_name(service.to_owned())
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .with_attributes(
             given
                 .into_iter()
                 .map(|(key, value)| KeyValue::new(key, value)),
         )
-        .with_service_name(name)
+        .with_attributes(name)
         .build())
 }
 
@@ -214,29 +219,40 @@ impl HttpClient for Client {
         let client = self.client.clone();
         let sent = self.runtime.spawn(async move {
             let answer = client.execute(request.try_into()?).await?;
-            let status = answer.status();
-            // What it says is for programs that count rejected spans.
-            let body = answer.error_for_status()?.bytes().await?;
-            let mut response = http::Response::new(body);
+            let (status, headers) = (answer.status(), answer.headers().clone());
+            let mut response = http::Response::new(answer.bytes().await?);
             *response.status_mut() = status;
+            *response.headers_mut() = headers;
             Ok::<_, reqwest::Error>(response)
         });
-        match sent.await? {
-            Ok(response) => {
-                if self.away.swap(false, Ordering::Relaxed) {
-                    tracing::info!("the collector takes spans again");
-                }
-                Ok(response)
+        // The exporter knows which refusals are worth another try; here they are only told.
+        let answered = sent.await?.map_err(reqwest::Error::without_url);
+        let refused = match &answered {
+            Ok(response) if response.status().is_success() => None,
+            Ok(response) => Some(response.status().to_string()),
+            Err(error) => Some(chain(error)),
+        };
+        match refused {
+            None if self.away.swap(false, Ordering::Relaxed) => {
+                tracing::info!("the collector takes spans again");
             }
-            Err(error) => {
-                if !self.away.swap(true, Ordering::Relaxed) {
-                    let error = error.without_url();
-                    tracing::warn!(error = %error, "the collector does not take spans; they are lost until it does");
-                    return Err(error.into());
-                }
-                Err(error.without_url().into())
+            Some(why) if !self.away.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(
+                    error = why,
+                    "the collector of OTEL_EXPORTER_OTLP_ENDPOINT does not take spans; they are lost until it does"
+                );
             }
+            _ => {}
         }
+        Ok(answered?)
+    }
+}
+
+/// The error with everything that led to it.
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
     }
 }
 
@@ -287,6 +303,19 @@ mod tests {
             ("OTEL_TRACES_SAMPLER_ARG", "2"),
         ];
         assert!(sampler(&Env::from_pairs(ratio)).is_err());
+    }
+
+    #[test]
+    fn the_name_that_is_set_holds_else_the_attribute_else_the_role() {
+        let named = |pairs: &[(&'static str, &'static str)]| {
+            let resource = resource(&Env::from_pairs(pairs.iter().copied()), "imagefleet-worker");
+            let key = opentelemetry::Key::new("service.name");
+            resource.unwrap().get(&key).unwrap().to_string()
+        };
+        let attribute = ("OTEL_RESOURCE_ATTRIBUTES", "service.name=theirs,zone=a");
+        assert_eq!(named(&[]), "imagefleet-worker");
+        assert_eq!(named(&[attribute]), "theirs");
+        assert_eq!(named(&[attribute, ("OTEL_SERVICE_NAME", "ours")]), "ours");
     }
 
     #[test]
