@@ -16,8 +16,9 @@ use quick_cache::sync::Cache;
 use read_model::Image;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The longer side at most: pixels. One for a tile of a phone, one for all else.
-pub(crate) const SIDES: [u32; 2] = [240, 400];
+/// The longer side at most: pixels. One for a tile on a screen of up to two pixels each way for each of
+/// CSS, one for all else.
+pub(crate) const SIDES: [u32; 2] = [256, 400];
 const QUALITY: u8 = 80;
 const MIB: u64 = 1 << 20;
 /// What all that are made at once may take: MiB. One alone may take as much.

@@ -45,7 +45,7 @@ problems!(
     operation_id = "getThumbnail",
     params(
         ("id" = i64, Path, description = "The image's number", example = 4711),
-        ("side" = Option<u32>, Query, description = "240 or 400 pixels; 400 unless told", example = 240),
+        ("side" = Option<String>, Query, description = "256 or 400 pixels; 400 unless told", pattern = "^(256|400)?$", example = "256"),
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the last answer"),
     ),
     responses(
@@ -64,7 +64,7 @@ pub(crate) async fn thumbnail(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let rule = "240 or 400";
+    let rule = "256 or 400";
     let side = params.parse("side", rule)?.unwrap_or(LARGE);
     if !SIDES.contains(&side) {
         return Err(Problem::parameter("side", rule));
@@ -108,7 +108,9 @@ async fn known_or_made(app: &App, image: &Image, plan: Plan, tag: &str) -> Resul
     if let Some(known) = app.thumbnails.known(tag) {
         return Ok(Some(known));
     }
-    let made = make(app, image, plan).await?.map(Bytes::from);
+    // Without spare room: what is kept is to be what is counted.
+    let made = make(app, image, plan).await?;
+    let made = made.map(|jpeg| Bytes::from(jpeg.into_boxed_slice()));
     if let Some(jpeg) = &made {
         app.thumbnails.keep(tag.to_owned(), jpeg.clone());
     }

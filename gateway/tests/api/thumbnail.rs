@@ -95,20 +95,20 @@ async fn a_photograph_is_scaled_and_kept_by_the_browser() {
 }
 
 #[tokio::test]
-async fn a_smaller_one_for_phones_and_no_other() {
+async fn a_smaller_one_for_small_tiles_and_no_other() {
     let gateway = with(start().await, photograph(1600, 900), Some((1600, 900))).await;
     let small = gateway
-        .get(&format!("{PATH}?side=240"))
+        .get(&format!("{PATH}?side=256"))
         .send()
         .await
         .unwrap();
     let tag = header(&small, "etag").to_owned();
     let bytes = small.bytes().await.unwrap();
     let image = image::load_from_memory_with_format(&bytes, ImageFormat::Jpeg).unwrap();
-    assert_eq!((image.width(), image.height()), (240, 135));
+    assert_eq!((image.width(), image.height()), (256, 144));
     let large = gateway.get(PATH).send().await.unwrap();
     assert_ne!(header(&large, "etag"), tag);
-    for other in ["0", "241", "4000", "x"] {
+    for other in ["0", "257", "4000", "x"] {
         let refused = gateway.get(&format!("{PATH}?side={other}"));
         problem(refused.send().await.unwrap(), 400, "invalid_parameter").await;
     }
@@ -126,7 +126,7 @@ async fn what_was_made_last_is_kept() {
     assert_eq!(again.bytes().await.unwrap(), made);
     // One of another size was not made yet.
     let small = gateway
-        .get(&format!("{PATH}?side=240"))
+        .get(&format!("{PATH}?side=256"))
         .send()
         .await
         .unwrap();

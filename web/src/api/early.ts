@@ -7,6 +7,16 @@ import { importQuery, newestImages } from "./queries";
 export function askEarly(cache: QueryClient): void {
   const { pathname, search } = location;
   const job = /^\/imports\/([^/]+)$/.exec(pathname)?.[1];
-  if (job) void cache.prefetchQuery(importQuery(decodeURIComponent(job)));
+  if (job && isEncoded(job)) void cache.prefetchQuery(importQuery(decodeURIComponent(job)));
   if (pathname === "/gallery") void cache.prefetchQuery(newestImages(imageFilter(new URLSearchParams(search))));
+}
+
+/** Whether it can be decoded: people break addresses when they copy them. */
+function isEncoded(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -68,6 +68,8 @@ export const importQuery = (id: string) =>
     },
   });
 
+/** How long a page of the gallery that is out of view is kept. */
+export const IMAGES_KEPT_MS = 20_000;
 /** Images on one page of the gallery. */
 export const IMAGES_PER_PAGE = 100;
 
@@ -77,6 +79,7 @@ export const newestImages = (filter: ImageFilter) =>
     queryKey: ["images", filter, 0],
     queryFn: ({ signal }) => calls.getImages(filter, { cursor: null }, IMAGES_PER_PAGE, signal),
     staleTime: Infinity,
+    gcTime: IMAGES_KEPT_MS,
   });
 
 export function useImport(id: string) {

@@ -10,9 +10,9 @@ import { Icon } from "./icon";
 
 /** What the gateway shows in place; other types are offered as a download. */
 const SHOWN = new Set(["image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "image/bmp"]);
-/** What the gateway makes small pictures of, and their longer side in pixels: for phones, and for all else. */
+/** What the gateway makes small pictures of, and their longer side in pixels. */
 const SHRUNK = new Set(["image/jpeg", "image/png", "image/gif", "image/webp"]);
-const SMALL = 240;
+const SMALL = 256;
 const LARGE = 400;
 /** A tile shows a square of a picture whose longer side is about so much longer. */
 const ASPECT = 4 / 3;

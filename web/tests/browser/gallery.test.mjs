@@ -65,8 +65,13 @@ for (const [what, viewport] of [
     for (let step = 0; step < 12; step += 1) {
       const before = await lastOf(page);
       await page.mouse.wheel(0, 700);
-      // Scrolling comes after the wheel's turn: until then, the tiles of before are there.
-      await until("tiles are there", async () => (await lastOf(page)) > before && (await page.locator(".tile-place .skeleton").count()) === 0);
+      // Scrolling comes after the wheel's turn: until then, the tiles of before are there. A turn may come
+      // to nothing while the scrollbar is put where it belongs.
+      await until("tiles are there", async () => {
+        if ((await lastOf(page)) > before) return (await page.locator(".tile-place .skeleton").count()) === 0;
+        await page.mouse.wheel(0, 40);
+        return false;
+      });
     }
     assert.ok(asked.includes("cursor"), asked.join());
 

@@ -124,7 +124,8 @@ export function Detail({ id, known, deleted, onDeleted, onClose, onStep, positio
   const [sure, setSure] = useState(false);
   const keep = useRef<HTMLButtonElement>(null);
   const mayWrite = useMayWrite();
-  const remove = useMutation({ mutationFn: () => deleteImage(id), onSuccess: () => onDeleted(id) });
+  const remove = useMutation({ mutationFn: (target: number) => deleteImage(target), onSuccess: (_, target) => onDeleted(target) });
+  const removing = remove.isPending && remove.variables === id;
   const image = found.data;
   const gone = found.error instanceof ApiError && found.error.status === 404;
 
@@ -172,8 +173,8 @@ export function Detail({ id, known, deleted, onDeleted, onClose, onStep, positio
                 <Button ref={keep} onClick={() => setSure(false)}>
                   Keep
                 </Button>
-                <Button look="destroy" icon="trash" busy={remove.isPending} onClick={() => remove.mutate()}>
-                  {remove.isPending ? "Deleting…" : "Delete image"}
+                <Button look="destroy" icon="trash" busy={removing} onClick={() => remove.mutate(id)}>
+                  {removing ? "Deleting…" : "Delete image"}
                 </Button>
               </>
             ) : (
@@ -205,7 +206,7 @@ export function Detail({ id, known, deleted, onDeleted, onClose, onStep, positio
                 In Google Drive
               </a>
             </p>
-            {remove.error && <Problem error={remove.error} />}
+            {remove.error && remove.variables === id && <Problem error={remove.error} />}
           </div>
         </div>
       )}

@@ -1,4 +1,4 @@
-import { memo, useDeferredValue, useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent } from "react";
+import { memo, useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent } from "react";
 import type { Image } from "../../api/types";
 import { count } from "../../lib/format";
 import { useLatest } from "../../ui/hooks";
@@ -6,7 +6,7 @@ import { Icon } from "../../ui/icon";
 import { useShortcut } from "../../ui/keys";
 import { Thumb } from "../../ui/thumb";
 import type { Images } from "./pages";
-import type { GridWindow } from "./window";
+import { GAP, type GridWindow } from "./window";
 
 interface Props {
   images: Images;
@@ -63,7 +63,7 @@ const Tile = memo(function Tile({ index, image, total, gone, picked, stop, spare
         onFocus={() => onFocus(index)}
         onClick={() => image && onPick(image, index)}
       >
-        {image && <Thumb key={image.id} image={image} width={height} spare={spare} />}
+        {image && <Thumb key={image.id} image={image} width={height - GAP} spare={spare} />}
         {gone && <span className="tile-note">Deleting…</span>}
         {picked !== undefined && (
           <span className="tile-check" aria-hidden="true">
@@ -80,10 +80,7 @@ export function Tiles({ images, grid, total, deleted, choosing, chosen, onChoose
   const [active, setActive] = useState(0);
   const list = useRef<HTMLUListElement>(null);
   const wanted = useRef<number | null>(null);
-  const { layout } = grid;
-  // At first those in sight, and the spare ones after them.
-  const spare = useDeferredValue(true, false);
-  const range = spare ? grid.range : grid.near;
+  const { layout, range } = grid;
   const current = Math.min(active, Math.max(0, total - 1));
 
   function move(to: number): void {

@@ -73,7 +73,7 @@ export default function Gallery() {
 
   // What arrived since is offered, not pushed in under the pointer. A search reads every name: that is
   // repeated only where something was deleted.
-  const fresh = useTotal(filter, stored, stored > 0 && (!q || removes) && images.total !== undefined);
+  const fresh = useTotal(filter, stored, overview !== undefined && (!q || removes) && images.total !== undefined);
   const arrived = fresh !== undefined && images.total !== undefined && !images.pending ? fresh - images.total : 0;
   // What left, by deletions, leaves gaps.
   const { refresh } = images;
@@ -90,7 +90,9 @@ export default function Gallery() {
   }
   function step(by: 1 | -1): void {
     if (index === null) return;
-    const next = Math.min(total - 1, Math.max(0, index + by));
+    // Where the dialog's image is gone, the next one is at its place.
+    const gone = known !== undefined && known.id !== shown;
+    const next = Math.min(total - 1, Math.max(0, index + (gone && by === 1 ? 0 : by)));
     const image = images.at(next);
     setIndex(next);
     grid.show(next);

@@ -4,7 +4,7 @@
 import { keepPreviousData, useQueries, useQuery, useQueryClient, type UseQueryResult } from "@tanstack/react-query";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { getImages } from "../../api/calls";
-import { newestImages, IMAGES_PER_PAGE } from "../../api/queries";
+import { IMAGES_KEPT_MS, IMAGES_PER_PAGE, newestImages } from "../../api/queries";
 import type { ApiError } from "../../api/client";
 import type { Image, ImageFilter, ImagePage } from "../../api/types";
 import type { Range } from "../../lib/grid";
@@ -12,8 +12,6 @@ import { useSettled } from "../../ui/hooks";
 
 /** Pages that are flown over are not asked for. */
 const RESTING_MS = 80;
-/** How long a page that is out of view is kept. */
-const KEPT_MS = 20_000;
 
 const pagesOf = ({ first, end }: Range): number[] => {
   const pages: number[] = [];
@@ -41,7 +39,6 @@ export function useImages(filter: ImageFilter, range: Range, open: number | null
 
   const first = useQuery({
     ...newestImages(filter),
-    gcTime: KEPT_MS,
     placeholderData: keepPreviousData,
     refetchInterval: (query) => ((query.state.error as ApiError | null)?.passing ? 5_000 : false),
   });
@@ -65,7 +62,7 @@ export function useImages(filter: ImageFilter, range: Range, open: number | null
     queries: pages.map((page) => ({
       queryKey: ["images", filter, page],
       queryFn: ({ signal }: { signal: AbortSignal }) => fetchPage(page, signal),
-      gcTime: KEPT_MS,
+      gcTime: IMAGES_KEPT_MS,
       staleTime: Infinity,
       refetchInterval: (query: { state: { error: Error | null } }) => ((query.state.error as ApiError | null)?.passing ? 5_000 : false),
     })),

@@ -1,7 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState, type RefObject } from "react";
 import { grid, placeOf, scrolled, visible, type Grid, type Position, type Range } from "../../lib/grid";
 
-const GAP = 8;
+export const GAP = 8;
 const RESTING_MS = 180;
 const SPARE_ROWS = 2;
 
@@ -30,7 +30,7 @@ export function useGridWindow(box: RefObject<HTMLElement | null>, items: number)
   useLayoutEffect(() => {
     const element = box.current;
     if (!element) return undefined;
-    const measure = (): void => setSize({ width: element.clientWidth, view: window.innerHeight, above: element.getBoundingClientRect().top + window.scrollY });
+    const measure = (): void => setSize({ width: element.clientWidth, view: window.innerHeight, above: Math.max(0, element.getBoundingClientRect().top) });
     measure();
     const observer = new ResizeObserver(measure);
     observer.observe(element);
@@ -43,34 +43,40 @@ export function useGridWindow(box: RefObject<HTMLElement | null>, items: number)
 
   useEffect(() => {
     let timer = 0;
-    const above = (): number => -(box.current?.getBoundingClientRect().top ?? 0);
+    // Once it rests, the scrollbar goes where it belongs, and the images stay where they are. Done amid a
+    // movement, this would end it.
+    const rest = (): void => {
+      const { layout: grid, view, position: at } = latest.current;
+      const place = placeOf(grid, view, at.real + at.offset);
+      if (grid.height === grid.realHeight || Math.abs(place.real - at.real) < 1) return;
+      latest.current.position = place;
+      setPosition(place);
+      window.scrollBy({ top: place.real - at.real, behavior: "instant" });
+    };
+    const tells = "onscrollend" in window;
     const onScroll = (): void => {
       const now = latest.current;
-      const next = scrolled(now.layout, now.view, now.position, Math.max(0, above()));
+      const top = box.current?.getBoundingClientRect().top ?? 0;
+      const above = Math.max(0, top);
+      setSize((old) => (old.above === above ? old : { ...old, above }));
+      const next = scrolled(now.layout, now.view, now.position, Math.max(0, -top));
       now.position = next;
       setPosition(next);
       clearTimeout(timer);
-      if (now.layout.height === now.layout.realHeight) return;
-      // Once it rests, the scrollbar goes where it belongs, and the images stay where they are.
-      timer = window.setTimeout(() => {
-        const { layout: grid, view, position: at } = latest.current;
-        const place = placeOf(grid, view, at.real + at.offset);
-        if (Math.abs(place.real - at.real) < 1) return;
-        latest.current.position = place;
-        setPosition(place);
-        window.scrollBy({ top: place.real - at.real, behavior: "instant" });
-      }, RESTING_MS);
+      if (!tells) timer = window.setTimeout(rest, RESTING_MS);
     };
     window.addEventListener("scroll", onScroll, { passive: true });
+    window.addEventListener("scrollend", rest);
     return () => {
       window.removeEventListener("scroll", onScroll);
+      window.removeEventListener("scrollend", rest);
       clearTimeout(timer);
     };
   }, [box]);
 
   const top = position.real + position.offset;
-  // Before anything is scrolled, what stands above the grid takes some of the window.
-  const inSight = top === 0 ? Math.max(0, size.view - size.above) : size.view;
+  // Before much is scrolled, what stands above the grid takes some of the window.
+  const inSight = Math.max(0, size.view - size.above);
   const rows = (view: number, spare: number): Range => (size.width === 0 ? { first: 0, end: 0 } : visible(layout, items, top, view, spare));
   return {
     layout,
