@@ -19,8 +19,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use measure::{Usage, cpu_by_name, usage};
-use testkit::Process;
 use testkit::weed::Weed;
+use testkit::{Collector, Process};
 
 #[derive(Parser)]
 #[command(about = "Measure the fleet against the floor")]
@@ -42,6 +42,9 @@ struct Args {
     /// Workers of the fleet.
     #[arg(long, default_value_t = 1)]
     workers: usize,
+    /// Let the fleet record traces, and send them to a collector of ours.
+    #[arg(long)]
+    traces: bool,
     /// Leave out the run under a quota (it takes more than a minute).
     #[arg(long)]
     no_quota: bool,
@@ -162,6 +165,10 @@ async fn main() -> anyhow::Result<()> {
     floor::measure(&bed, &env, &folder, args.images)
         .await
         .context("warm-up")?;
+    let collector = match args.traces {
+        true => Some(Collector::start().await?),
+        false => None,
+    };
     for round in 0..args.rounds {
         eprintln!("round {} of {}", round + 1, args.rounds);
         let env = bed.env(&format!("floor-{round}")).await?;
@@ -170,7 +177,10 @@ async fn main() -> anyhow::Result<()> {
                 .await
                 .context("floor")?,
         );
-        let env = bed.env(&format!("fleet-{round}")).await?;
+        let mut env = bed.env(&format!("fleet-{round}")).await?;
+        if let Some(collector) = &collector {
+            env.push(("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url().to_owned()));
+        }
         results.fleet.push(
             fleet::measure(&bed, &env, &folder, args.images, args.workers)
                 .await
@@ -178,6 +188,9 @@ async fn main() -> anyhow::Result<()> {
         );
     }
     drop(bed);
+    if let Some(collector) = collector {
+        eprintln!("{} spans arrived", collector.spans().len());
+    }
     if !args.no_quota {
         eprintln!("under a quota, with 150 ms latency");
         results.quota = Some(fleet::under_quota().await.context("quota")?);
