@@ -143,7 +143,8 @@ async fn azurite() {
     assert_eq!(found.headers()["content-md5"], md5.as_str());
 
     // Of two uploads to one key the first to commit wins; the other is sent again.
-    let (one, two) = (noise(6_000_000, 4), noise(6_000_000, 5));
+    // Two parts of each are on their way at once, so when a third has begun, one is there.
+    let (one, two) = (noise(6_000_000, 4), noise(17_000_000, 5));
     let contended = key("contended-upload");
     let mut first = store.upload(&contended, &info(&one)).await.unwrap();
     first.write(one.clone()).await.unwrap();
