@@ -10,6 +10,7 @@ use runtime::{ConfigError, Env};
 use storage::StoreConfig;
 use url::Url;
 
+use crate::guard::is_loopback;
 use crate::keys::ApiKey;
 
 /// Far more than people and their scripts send, and less than it takes to keep others waiting.
@@ -28,7 +29,7 @@ pub struct Config {
     pub cors_origins: Vec<HeaderValue>,
     /// `API_KEYS`: any of them opens the API, as far as its scope goes.
     pub api_keys: Vec<ApiKey>,
-    /// `ALLOW_ANONYMOUS`: serve other machines without keys.
+    /// `ALLOW_ANONYMOUS`: serve other machines without keys, directly or through a proxy.
     pub allow_anonymous: bool,
     /// The read model.
     pub read_model: ReadModelConfig,
@@ -101,8 +102,8 @@ impl Config {
     /// Reads the gateway's own settings; the shared ones come parsed.
     ///
     /// # Errors
-    /// A setting that does not parse, or a listen address that other machines can reach while
-    /// nothing asks them for a key.
+    /// A setting that does not parse, or one by which other machines reach the gateway while nothing
+    /// asks them for a key.
     pub fn from_env(
         env: &Env,
         nats: NatsConfig,
@@ -142,22 +143,41 @@ impl Config {
 
     /// Nobody's bucket is opened to a network by a forgotten setting.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        if self.listen.ip().is_loopback() || !self.api_keys.is_empty() || self.allow_anonymous {
+        if !self.api_keys.is_empty() || self.allow_anonymous {
             return Ok(());
         }
+        let Some((setting, way)) = self.way_in() else {
+            return Ok(());
+        };
         Err(ConfigError::new(
-            "HOST",
+            setting,
             format!(
-                "{} is reachable from other machines and no key is asked for; set API_KEYS, or \
-                 ALLOW_ANONYMOUS=true if everyone may import and delete",
-                self.listen.ip()
+                "{way} and no key is asked for; set API_KEYS, or ALLOW_ANONYMOUS=true if everyone \
+                 may import and delete"
             ),
         ))
     }
 
-    /// Whether only this machine's own names may be used: see [`crate::guard`].
+    /// How other machines get here, and the setting that says so. Who listens on loopback and has a
+    /// proxy of his own or a name for others is reached by way of that proxy.
+    fn way_in(&self) -> Option<(&'static str, String)> {
+        let ip = self.listen.ip();
+        if !ip.is_loopback() {
+            return Some(("HOST", format!("{ip} is reachable from other machines")));
+        }
+        if self.trusted_proxies > 0 {
+            let way = "a proxy brings requests of other machines".to_owned();
+            return Some(("TRUSTED_PROXIES", way));
+        }
+        let host = self.public_url.as_ref()?.host()?;
+        let way = format!("{host} is an address for other machines");
+        (!is_loopback(&host)).then_some(("PUBLIC_URL", way))
+    }
+
+    /// Whether only this machine's own names, and `PUBLIC_URL`'s, may be used: see [`crate::guard`].
     pub(crate) fn local_names_only(&self) -> bool {
-        self.listen.ip().is_loopback() && self.api_keys.is_empty() && !self.allow_anonymous
+        let all_names = self.allow_anonymous && self.public_url.is_none();
+        self.listen.ip().is_loopback() && self.api_keys.is_empty() && !all_names
     }
 }
 

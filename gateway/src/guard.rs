@@ -1,6 +1,5 @@
 //! Who may call the API: holders of a key, and no web site by way of somebody's browser.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -73,6 +72,15 @@ fn check_scope(caller: &Caller, method: &Method) -> Result<()> {
     Err(problem.with_header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge)))
 }
 
+/// Whether a name is this machine's own, and no other's.
+pub(crate) fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
+        Host::Ipv4(ip) => ip.is_loopback(),
+        Host::Ipv6(ip) => ip.is_loopback(),
+    }
+}
+
 /// Longer than any client of ours needs; what it holds beyond what is described is ignored.
 fn check_query(query: &str) -> Result<()> {
     if query.len() <= MAX_QUERY {
@@ -110,18 +118,13 @@ impl Guard {
         };
         let name = Url::parse(&format!("http://{host}/")).ok();
         let name = name.as_ref().and_then(Url::host);
-        let known = match &name {
-            Some(Host::Domain(name)) => *name == "localhost" || name.ends_with(".localhost"),
-            Some(Host::Ipv4(ip)) => IpAddr::V4(*ip).is_loopback(),
-            Some(Host::Ipv6(ip)) => IpAddr::V6(*ip).is_loopback(),
-            None => false,
-        };
-        if known || (name.is_some() && self.public_url.as_ref().and_then(Url::host) == name) {
+        let local = name.as_ref().is_some_and(is_loopback);
+        if local || (name.is_some() && self.public_url.as_ref().and_then(Url::host) == name) {
             Ok(())
         } else {
             Err(Problem::new(
                 Code::WrongHost,
-                "This gateway answers to loopback names only. Set PUBLIC_URL to the name it is reached by.",
+                "This gateway answers to loopback names only. Set PUBLIC_URL to the name it is reached by, and API_KEYS.",
             ))
         }
     }

@@ -100,6 +100,34 @@ fn an_open_address_needs_keys_or_a_word() {
     }
 }
 
+#[test]
+fn a_way_in_through_a_proxy_needs_keys_or_a_word() {
+    for (name, value) in [
+        ("PUBLIC_URL", "https://images.example.org"),
+        ("PUBLIC_URL", "http://192.168.1.7:8080/fleet"),
+        ("PUBLIC_URL", "https://localhost.example.org"),
+        ("TRUSTED_PROXIES", "1"),
+    ] {
+        let error = read(&[(name, value)]).unwrap_err();
+        assert_eq!(error.setting(), name, "{value}");
+        let error = error.to_string();
+        assert!(
+            error.contains("API_KEYS") && error.contains("ALLOW_ANONYMOUS"),
+            "{error}"
+        );
+        assert!(read(&[(name, value), ("API_KEYS", "k")]).is_ok());
+        assert!(read(&[(name, value), ("ALLOW_ANONYMOUS", "true")]).is_ok());
+    }
+    for url in [
+        "http://localhost:5000",
+        "http://images.localhost",
+        "http://127.0.0.1:5000",
+        "http://[::1]:5000",
+    ] {
+        assert!(read(&[("PUBLIC_URL", url)]).is_ok(), "{url}");
+    }
+}
+
 #[tokio::test]
 async fn an_open_address_is_refused_however_the_config_was_made() {
     let mut config = read(&[]).unwrap();

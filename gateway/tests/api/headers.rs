@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{FOLDER, start, start_with};
+use crate::support::{FOLDER, problem, start, start_with};
 
 #[tokio::test]
 async fn every_answer_may_run_nothing_and_be_framed_nowhere() {
@@ -39,17 +39,36 @@ async fn every_answer_may_run_nothing_and_be_framed_nowhere() {
 
 #[tokio::test]
 async fn https_is_for_good_where_it_is_the_public_address() {
-    let gateway =
-        start_with(|config| config.public_url = "https://images.example.org".parse().ok()).await;
+    let public = |url: &'static str| {
+        start_with(|config| {
+            config.public_url = url.parse().ok();
+            config.allow_anonymous = true;
+        })
+    };
+    let gateway = public("https://images.example.org").await;
     for path in ["/", "/api/stats", "/nothing"] {
         let answer = gateway.get(path).send().await.unwrap();
         let value = &answer.headers()["strict-transport-security"];
         assert_eq!(value, "max-age=31536000", "{path}");
     }
-    let plain =
-        start_with(|config| config.public_url = "http://images.example.org".parse().ok()).await;
+    let plain = public("http://images.example.org").await;
     let answer = plain.get("/").send().await.unwrap();
     assert!(!answer.headers().contains_key("strict-transport-security"));
+}
+
+#[tokio::test]
+async fn behind_a_proxy_without_keys_no_name_but_the_public_one_is_answered() {
+    let gateway = start_with(|config| {
+        config.public_url = "https://images.example.org".parse().ok();
+        config.allow_anonymous = true;
+    })
+    .await;
+    let named = async |host: &str| {
+        let request = gateway.get("/api/stats").header("host", host);
+        request.send().await.unwrap()
+    };
+    assert_eq!(named("images.example.org").await.status(), 200);
+    problem(named("evil.example").await, 421, "wrong_host").await;
 }
 
 #[tokio::test]

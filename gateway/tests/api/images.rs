@@ -234,8 +234,11 @@ async fn storage_paths_are_addresses_that_the_client_can_reach() {
         "http://localhost/api/images/1/content"
     );
 
-    let mut public =
-        start_with(|config| config.public_url = "https://img.example/fleet/".parse().ok()).await;
+    let mut public = start_with(|config| {
+        config.public_url = "https://img.example/fleet/".parse().ok();
+        config.allow_anonymous = true;
+    })
+    .await;
     public.fold(image()).await;
     assert_eq!(
         path_of(&public, None).await,
@@ -244,6 +247,7 @@ async fn storage_paths_are_addresses_that_the_client_can_reach() {
 
     let mut cdn = start_with(|config| {
         config.public_url = "https://img.example".parse().ok();
+        config.allow_anonymous = true;
         config.storage_public_url = "https://cdn.example/bucket/".parse().ok();
     })
     .await;
