@@ -21,15 +21,22 @@ pub struct Submission {
     pub accepted_at: OffsetDateTime,
 }
 
-/// `SUBMISSIONS`, key = `key-<sha256 of the Idempotency-Key>`: the import a key stands for.
+/// `SUBMISSIONS`, key = `key-<sha256 of the Idempotency-Key>`: the request a key stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdempotencyRecord {
     /// Record version.
     pub v: u32,
-    /// The import that the first request with this key made.
+    /// The import that the first request with this key made, or is about.
     pub import_id: ImportId,
     /// Hex SHA-256 of that request's body; another body under the same key is refused.
     pub body_sha256: String,
+    /// The sequence of the last event that was folded then, of requests that are about what there is:
+    /// what came later is not meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<u64>,
+    /// What it was answered, once it is done. A new import has its id for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<serde_json::Value>,
 }
 
 /// `FLEET`, key = process instance: one process, its part in the Drive quota, and what it waits for.

@@ -243,8 +243,16 @@ fn every_kv_value_reads_and_writes_its_golden_file() {
         v: 1,
         import_id: "import-1".parse().unwrap(),
         body_sha256: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".into(),
+        seen: None,
+        answer: None,
     };
     check_value("kv.idempotency_record", &record);
+    let done = IdempotencyRecord {
+        seen: Some(4711),
+        answer: Some(serde_json::json!({ "matching": 3, "queued": 3 })),
+        ..record
+    };
+    check_value("kv.idempotency_record_done", &done);
     let presence = Presence {
         v: 1,
         role: "worker".into(),

@@ -1,17 +1,20 @@
 //! The gateway's side of NATS: connected in the background, so that the API serves without it.
 
+mod claim;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::jetstream::kv;
-use contracts::kv::{IdempotencyRecord, Presence, Submission};
+use contracts::kv::{Presence, Submission};
 use contracts::{Command, ImportId, ImportRequest, Task, streams, subjects};
 use jetstream::{Members, Nats, NatsConfig};
 use runtime::health::Health;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -20,6 +23,8 @@ use uuid::Uuid;
 use crate::dependency::{Dependency, Failed};
 use crate::problem::{Code, Problem, Result};
 use crate::view::QueueView;
+
+pub(crate) use claim::{Claim, Key};
 
 const NATS: &str = "nats";
 /// Between two attempts to connect.
@@ -47,21 +52,6 @@ pub(crate) struct Depths {
     pub(crate) queue: QueueView,
     /// The sequence of the last event.
     pub(crate) last_event: u64,
-}
-
-/// What an `Idempotency-Key` stands for.
-pub(crate) struct Claim {
-    pub(crate) import: ImportId,
-    /// The key was used before.
-    pub(crate) repeated: bool,
-}
-
-/// An `Idempotency-Key` and what came with it.
-pub(crate) struct Key {
-    /// Its key in KV.
-    pub(crate) record: String,
-    /// Hex SHA-256 of the request.
-    pub(crate) body_sha256: String,
 }
 
 impl Broker {
@@ -148,34 +138,6 @@ impl Broker {
         self.dependency.trouble().or_else(unconnected)
     }
 
-    /// The import that `key` stands for: the first to use a key decides.
-    pub(crate) async fn claim(&self, key: &Key) -> Result<Claim> {
-        let link = self.link()?;
-        let fresh = IdempotencyRecord {
-            v: 1,
-            import_id: ImportId::generate(),
-            body_sha256: key.body_sha256.clone(),
-        };
-        self.dependency
-            .ask(async {
-                if create(&link, &key.record, &fresh).await? {
-                    return Ok(Claim {
-                        import: fresh.import_id,
-                        repeated: false,
-                    });
-                }
-                // None: its time was up just now, between the two calls.
-                let known = known(&link, key).await?;
-                let known =
-                    known.ok_or_else(|| away(anyhow::anyhow!("the key's record vanished")))?;
-                Ok(Claim {
-                    import: known.import_id,
-                    repeated: true,
-                })
-            })
-            .await
-    }
-
     /// Records what was accepted, then queues it. Repeating both is harmless: the record stays the
     /// first one, and the broker or the producer recognises the import's id.
     pub(crate) async fn submit(&self, import: &ImportId, request: ImportRequest) -> Result<()> {
@@ -202,36 +164,34 @@ impl Broker {
         self.dependency.ask(read(&link, import.as_str())).await
     }
 
-    /// Whether the command that `key` stands for is queued, or was.
-    pub(crate) async fn commanded(&self, key: &Key) -> Result<bool> {
-        let link = self.link()?;
-        let known = self.dependency.ask(known(&link, key)).await?;
-        Ok(known.is_some())
+    /// Queues a command durably and gives what to answer: `answer`, or what `key` was answered before.
+    pub(crate) async fn command(
+        &self,
+        command: &Command,
+        key: Option<Key>,
+        answer: &impl Serialize,
+    ) -> Result<Value> {
+        let Some(key) = key else {
+            let message_id = format!("command.{}", Uuid::now_v7());
+            self.queue_command(command, &message_id).await?;
+            return serde_json::to_value(answer).map_err(Problem::internal);
+        };
+        let claim = self.claim(key, command.import_id.clone(), None).await?;
+        if let Some(answer) = claim.record.answer {
+            return Ok(answer);
+        }
+        // Claimed and not answered: another request is about to queue it, or died before or after it
+        // did. The id makes one command of all of them.
+        self.queue_command(command, &claim.key.message_id()).await?;
+        self.answer(claim, answer).await
     }
 
-    /// Queues a command durably, and remembers `key` for it. The record comes second: should it be
-    /// missing, a repeated request queues the command again, but none is ever answered that was not
-    /// queued.
-    pub(crate) async fn command(&self, command: &Command, key: Option<&Key>) -> Result<()> {
+    async fn queue_command(&self, command: &Command, message_id: &str) -> Result<()> {
         let link = self.link()?;
         let payload = contracts::encode(command).map_err(Problem::internal)?;
-        let message_id = match key {
-            Some(key) => format!("{}.{}", key.record, key.body_sha256),
-            None => format!("command.{}", Uuid::now_v7()),
-        };
+        let subject = subjects::COMMANDS.to_owned();
         self.dependency
-            .ask(async {
-                publish(&link, subjects::COMMANDS.to_owned(), &message_id, payload).await?;
-                if let Some(key) = key {
-                    let record = IdempotencyRecord {
-                        v: 1,
-                        import_id: command.import_id.clone(),
-                        body_sha256: key.body_sha256.clone(),
-                    };
-                    create(&link, &key.record, &record).await?;
-                }
-                Ok(())
-            })
+            .ask(publish(&link, subject, message_id, payload))
             .await
     }
 
@@ -258,12 +218,12 @@ impl Broker {
     }
 }
 
-/// Whether there was no such record yet; one that is there stays.
-async fn create(link: &Link, key: &str, record: &impl Serialize) -> Result<bool, Failed> {
+/// The record's revision; `None` if there is one already, which stays.
+async fn create(link: &Link, key: &str, record: &impl Serialize) -> Result<Option<u64>, Failed> {
     let record = serde_json::to_vec(record).map_err(defect)?;
     match link.submissions.create(key, record.into()).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == kv::CreateErrorKind::AlreadyExists => Ok(false),
+        Ok(revision) => Ok(Some(revision)),
+        Err(error) if error.kind() == kv::CreateErrorKind::AlreadyExists => Ok(None),
         Err(error) => Err(away(error)),
     }
 }
@@ -272,21 +232,6 @@ async fn read<T: DeserializeOwned>(link: &Link, key: &str) -> Result<Option<T>, 
     let found = link.submissions.get(key).await.map_err(away)?;
     let read = found.map(|bytes| serde_json::from_slice(&bytes));
     read.transpose().map_err(defect)
-}
-
-/// What `key` stands for, if it was used for the same before.
-async fn known(link: &Link, key: &Key) -> Result<Option<IdempotencyRecord>, Failed> {
-    let known: Option<IdempotencyRecord> = read(link, &key.record).await?;
-    if known
-        .as_ref()
-        .is_some_and(|known| known.body_sha256 != key.body_sha256)
-    {
-        return Err(Failed::Refused(Problem::new(
-            Code::KeyReused,
-            "This Idempotency-Key was used for another request. Use a fresh key for each.",
-        )));
-    }
-    Ok(known)
 }
 
 async fn publish(

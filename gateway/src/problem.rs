@@ -74,7 +74,7 @@ codes! {
     WrongHost = "wrong_host", MISDIRECTED_REQUEST, "This host name is not this gateway's",
         "Without API keys a gateway on a loopback address answers to loopback names only, so that no web site can reach it through a name of its own. Set PUBLIC_URL to the name it is reached by, and API_KEYS.";
     KeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The Idempotency-Key stands for another request",
-        "Use a fresh key for each import, and the same key only to repeat the same body.";
+        "Use a fresh key for each request, and the same key only to repeat the same body.";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests",
         "Wait for as many seconds as Retry-After says. API_RATE_LIMIT sets how many requests one client may send in a second.";
     Internal = "internal", INTERNAL_SERVER_ERROR, "A defect of the gateway",

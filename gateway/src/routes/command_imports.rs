@@ -6,7 +6,7 @@ use std::time::Instant;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use contracts::{Action, Cause, Command};
+use contracts::{Action, Cause, Command, ImportId};
 use futures::{StreamExt, stream};
 use read_model::{ImportRow, ImportsQuery};
 use serde::{Deserialize, Serialize};
@@ -92,6 +92,9 @@ pub(crate) struct Commanded {
     refused: Vec<Refused>,
     /// All of those.
     refused_count: u64,
+    /// No refusal will pass by itself.
+    #[serde(skip)]
+    settled: bool,
 }
 
 /// An import that cannot do it.
@@ -145,6 +148,14 @@ pub(crate) async fn command_imports(
     let action = wanted.action()?;
     let requested_by = input::requested_by(wanted.requested_by.clone(), &caller)?;
     let mut query = wanted.query()?;
+    // The same key stands for the same request only.
+    let whole = key.as_ref().filter(|_| !wanted.preview);
+    let whole = whole.map(|key| key.of_request(&[b"imports/commands\n", &body]));
+    if let Some(whole) = &whole
+        && let Some(answer) = app.broker.answered(whole).await?
+    {
+        return Ok(Json(answer).into_response());
+    }
     let found = app
         .reads
         .ask(app.reads.model.imports(query.clone()))
@@ -157,11 +168,10 @@ pub(crate) async fn command_imports(
         let rule = format!("narrower: {matching} imports match, and one request commands 5000");
         return Err(Problem::parameter("filter", &rule));
     }
-    if let Some(key) = &key {
-        // The same key stands for the same request only.
-        let whole = key.of_request(&[b"imports/commands\n", &body]);
-        app.broker.claim(&whole).await?;
-    }
+    let claim = match whole {
+        Some(whole) => Some(app.broker.claim(whole, ImportId::generate(), None).await?),
+        None => None,
+    };
     let errand = Errand {
         app: &app,
         action,
@@ -171,6 +181,7 @@ pub(crate) async fn command_imports(
     };
     let mut all = Commanded {
         matching,
+        settled: true,
         ..Commanded::default()
     };
     let mut rows = found.items;
@@ -190,7 +201,13 @@ pub(crate) async fn command_imports(
         key.name = caller.name.as_deref(),
         "commands accepted"
     );
-    Ok(Json(all).into_response())
+    match claim {
+        // Those that had no time or no NATS get theirs when the request is repeated.
+        Some(claim) if all.settled => {
+            Ok(Json(app.broker.answer(claim, &all).await?).into_response())
+        }
+        _ => Ok(Json(all).into_response()),
+    }
 }
 
 impl Commands {
@@ -249,6 +266,7 @@ impl Errand<'_> {
                     return Err(problem);
                 }
                 Err(problem) => {
+                    all.settled &= !problem.code.status().is_server_error();
                     all.refused_count += 1;
                     if all.refused.len() < MAX_REFUSED {
                         all.refused.push(Refused {
@@ -280,12 +298,14 @@ impl Errand<'_> {
             part.of_request(&[self.action.code().as_bytes()])
         });
         if let Some(key) = &key
-            && self.app.broker.commanded(key).await?
+            && self.app.broker.answered(key).await?.is_some()
         {
             return Ok(());
         }
         effect::check(row, &self.action, self.matching(row).await?)?;
-        self.app.broker.command(&command, key.as_ref()).await
+        let done = self.action.code();
+        self.app.broker.command(&command, key, &done).await?;
+        Ok(())
     }
 
     /// How many failed entries a retry would queue.

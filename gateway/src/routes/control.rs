@@ -244,24 +244,22 @@ async fn command(
     let code = command.action.code();
     let import = command.import_id.as_str().as_bytes();
     let key = key.map(|key| key.of_request(&[import, b"\n", code.as_bytes(), b"\n", &body]));
-    let repeated = match &key {
-        Some(key) => app.broker.commanded(key).await?,
-        None => false,
-    };
-    let matching = matching(app, &command).await;
-    if repeated {
-        return Ok(accepted(&command, matching.unwrap_or_default()));
+    if let Some(key) = &key
+        && let Some(answer) = app.broker.answered(key).await?
+    {
+        return Ok(accepted(&command, answer));
     }
-    let matching = matching?;
+    let matching = matching(app, &command).await?;
     let row = known(app, &command).await?;
     if let Some(row) = &row {
         check(row, &command.action, matching)?;
     } else if matching == Some(0) {
         return Err(nothing_to_retry("None of its entries has failed so far."));
     }
-    app.broker.command(&command, key.as_ref()).await?;
+    let answer = Accepted::new(&command, matching);
+    let answer = app.broker.command(&command, key, &answer).await?;
     tracing::info!(import.id = %command.import_id, command = code, key.name = caller.name.as_deref(), "command accepted");
-    Ok(accepted(&command, matching))
+    Ok(accepted(&command, answer))
 }
 
 /// The row of an import that is known; `None` if no event of it is folded, or that cannot be told.
@@ -283,27 +281,39 @@ fn missing() -> Problem {
     Problem::not_found("import with this id")
 }
 
-fn accepted(command: &Command, matching: Option<u64>) -> Response {
-    let message = match (&command.action, matching) {
-        (Action::Cancel, _) => "The import is being cancelled; what is stored stays.".to_owned(),
-        (Action::Pause, _) => {
-            "The import is being paused; images that are on their way still arrive.".to_owned()
+impl Accepted {
+    fn new(command: &Command, matching: Option<u64>) -> Self {
+        let message = match (&command.action, matching) {
+            (Action::Cancel, _) => {
+                "The import is being cancelled; what is stored stays.".to_owned()
+            }
+            (Action::Pause, _) => {
+                "The import is being paused; images that are on their way still arrive.".to_owned()
+            }
+            (Action::Resume, _) => "The import goes on.".to_owned(),
+            (Action::Retry { .. }, Some(1)) => "1 failed entry is being queued again.".to_owned(),
+            (Action::Retry { .. }, Some(n)) => {
+                format!("{n} failed entries are being queued again.")
+            }
+            (Action::Retry { .. }, None) => "Failed entries are being queued again.".to_owned(),
+        };
+        Self {
+            import_id: command.import_id.as_str().to_owned(),
+            action: command.action.code(),
+            message,
+            status_url: status_url(command),
+            matching,
         }
-        (Action::Resume, _) => "The import goes on.".to_owned(),
-        (Action::Retry { .. }, Some(1)) => "1 failed entry is being queued again.".to_owned(),
-        (Action::Retry { .. }, Some(n)) => format!("{n} failed entries are being queued again."),
-        (Action::Retry { .. }, None) => "Failed entries are being queued again.".to_owned(),
-    };
-    let status_url = format!("/api/import/status/{}", command.import_id);
-    let body = Accepted {
-        import_id: command.import_id.as_str().to_owned(),
-        action: command.action.code(),
-        message,
-        status_url: status_url.clone(),
-        matching,
-    };
-    let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
-    if let Ok(location) = HeaderValue::try_from(status_url) {
+    }
+}
+
+fn status_url(command: &Command) -> String {
+    format!("/api/import/status/{}", command.import_id)
+}
+
+fn accepted(command: &Command, answer: Value) -> Response {
+    let mut response = (StatusCode::ACCEPTED, Json(answer)).into_response();
+    if let Ok(location) = HeaderValue::try_from(status_url(command)) {
         response.headers_mut().insert(LOCATION, location);
     }
     response

@@ -1,21 +1,23 @@
 //! `POST /api/images/delete`: delete all images that match.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use contracts::ImportId;
 use futures::{StreamExt, TryStreamExt, stream};
-use read_model::{ImageRow, ImagesQuery};
+use read_model::{CHECKPOINT, ImageRow, ImagesQuery};
 use runtime::trace::TraceContext;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::broker::{Claim, Key};
 use crate::caller::Caller;
 use crate::cursor::Of;
-use crate::input;
+use crate::input::{self, IdempotencyKey};
 use crate::openapi::problems;
 use crate::problem::{Code, Problem, Result};
 use crate::routes::images::{import, mime_type, provider, queue_deletion, search};
@@ -27,15 +29,18 @@ const AT_ONCE: usize = 64;
 const PAGE: u32 = 500;
 /// Images that may be named in one request.
 const MAX_IDS: usize = 1_000;
+const HINT: &str = "{\"filter\": {\"import\": \"...\"}} or {\"ids\": [...]}";
 
 problems!(
     DeleteProblems: InvalidRequest,
     InvalidParameter,
     RequestTimeout,
     PayloadTooLarge,
+    KeyReused,
     DatabaseUnavailable,
     QueueUnavailable,
 );
+
 /// Which images to delete: a filter, or ids.
 // A misspelt filter must not delete everything.
 #[derive(Deserialize, ToSchema)]
@@ -87,12 +92,15 @@ pub(crate) struct Queued {
 ///
 /// Answered once the deletions are stored; objects and rows go when workers and the projector get to
 /// them. What does not fit into the time of one request takes another, with the `cursor` of the answer.
-/// Repeating it is harmless.
+/// Repeating it deletes what matches by then. With an `Idempotency-Key` it does not: a repeated request is
+/// answered as the first one was, and is never about images that came after that. The request with the
+/// `cursor` is another one, and takes another key.
 #[utoipa::path(
     post,
     path = "/api/images/delete",
     tag = "images",
     operation_id = "deleteImages",
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; makes repeating harmless", min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
     request_body(content = Deletion, content_type = "application/json"),
     responses(
         (status = 200, description = "They are being deleted; with `preview`, only how many match", body = DeletionAnswer),
@@ -106,40 +114,27 @@ pub(crate) async fn delete_images(
 ) -> Result<Response> {
     let began = Instant::now();
     let (parts, body) = request.into_parts();
+    let key = IdempotencyKey::of(&parts.headers)?;
     let body = input::read(&parts.headers, body, &app.limits).await?;
-    let hint = "{\"filter\": {\"import\": \"...\"}} or {\"ids\": [...]}";
-    let wanted: Deletion = input::object(&body, hint)?;
-    let cursor = wanted.cursor.as_deref();
-    let after = cursor.map(|cursor| Of::Images.read(cursor)).transpose()?;
-    let queued = match (wanted.filter, wanted.ids) {
-        (None, Some(ids)) => {
-            let rows = named(&app, ids).await?;
-            let matching = rows.len() as u64;
-            if wanted.preview {
-                return Ok(Json(Matching { matching }).into_response());
-            }
-            queue(&app, rows, 0).await?;
-            Queued {
-                matching,
-                queued: matching,
-                complete: true,
-                cursor: None,
-            }
-        }
-        (Some(filter), None) => {
-            let query = filter.query(wanted.all)?;
-            let matching = app.reads.model.count_images(query.clone());
-            let matching = app.reads.ask(matching).await?;
-            if wanted.preview {
-                return Ok(Json(Matching { matching }).into_response());
-            }
-            let query = ImagesQuery { after, ..query };
-            let budget = app.limits.request / 2;
-            matched(&app, query, matching, began, budget).await?
-        }
-        _ => {
-            let detail = format!("Send one of both, {hint}.");
-            return Err(Problem::new(Code::InvalidRequest, detail));
+    let wanted: Deletion = input::object(&body, HINT)?;
+    let preview = wanted.preview;
+    let chosen = wanted.chosen()?;
+    if preview {
+        let matching = count(&app, chosen).await?;
+        return Ok(Json(Matching { matching }).into_response());
+    }
+    let claim = match key {
+        Some(key) => Some(claim(&app, key.of_request(&[b"images/delete\n", &body])).await?),
+        None => None,
+    };
+    if let Some(answer) = claim.as_ref().and_then(|claim| claim.record.answer.clone()) {
+        return Ok(Json(answer).into_response());
+    }
+    let queued = match chosen {
+        Chosen::Named(ids) => named(&app, &ids).await?,
+        Chosen::Matching(query) => {
+            let seen = claim.as_ref().and_then(|claim| claim.record.seen);
+            matched(&app, as_seen(query, seen), began).await?
         }
     };
     tracing::info!(
@@ -148,7 +143,60 @@ pub(crate) async fn delete_images(
         key.name = caller.name.as_deref(),
         "deletions queued"
     );
-    Ok(Json(queued).into_response())
+    match claim {
+        Some(claim) => Ok(Json(app.broker.answer(claim, &queued).await?).into_response()),
+        None => Ok(Json(queued).into_response()),
+    }
+}
+
+/// The images that a request is about.
+enum Chosen {
+    Named(Vec<i64>),
+    Matching(ImagesQuery),
+}
+
+impl Deletion {
+    fn chosen(self) -> Result<Chosen> {
+        let cursor = self.cursor.as_deref();
+        let after = cursor.map(|cursor| Of::Images.read(cursor)).transpose()?;
+        match (self.filter, self.ids) {
+            (None, Some(ids)) if ids.is_empty() || ids.len() > MAX_IDS => {
+                Err(Problem::parameter("ids", "1 to 1000 numbers of images"))
+            }
+            (None, Some(ids)) => Ok(Chosen::Named(ids)),
+            (Some(filter), None) => {
+                let query = filter.query(self.all)?;
+                Ok(Chosen::Matching(ImagesQuery { after, ..query }))
+            }
+            _ => {
+                let detail = format!("Send one of both, {HINT}.");
+                Err(Problem::new(Code::InvalidRequest, detail))
+            }
+        }
+    }
+}
+
+/// The key's claim, as of what is known of now: a request that is repeated is not about later images.
+async fn claim(app: &App, key: Key) -> Result<Claim> {
+    let seen = app.reads.model.checkpoint(CHECKPOINT);
+    let seen = app.reads.ask(seen).await?;
+    let claim = app.broker.claim(key, ImportId::generate(), Some(seen));
+    claim.await
+}
+
+/// The query without images that came after the event `seen`: an image's number is that of the event
+/// that made it.
+fn as_seen(query: ImagesQuery, seen: Option<u64>) -> ImagesQuery {
+    let bound = seen.and_then(|seen| i64::try_from(seen).ok()?.checked_add(1));
+    let after = query.after.into_iter().chain(bound).min();
+    ImagesQuery { after, ..query }
+}
+
+async fn count(app: &App, chosen: Chosen) -> Result<u64> {
+    match chosen {
+        Chosen::Named(ids) => Ok(rows_of(app, &ids).await?.len() as u64),
+        Chosen::Matching(query) => app.reads.ask(app.reads.model.count_images(query)).await,
+    }
 }
 
 impl ImageFilter {
@@ -174,24 +222,30 @@ impl ImageFilter {
 }
 
 /// Those of `ids` that there are.
-async fn named(app: &App, ids: Vec<i64>) -> Result<Vec<ImageRow>> {
-    if ids.is_empty() || ids.len() > MAX_IDS {
-        return Err(Problem::parameter("ids", "1 to 1000 numbers of images"));
-    }
-    let mut rows = app.reads.ask(app.reads.model.images_with(&ids)).await?;
+async fn rows_of(app: &App, ids: &[i64]) -> Result<Vec<ImageRow>> {
+    let mut rows = app.reads.ask(app.reads.model.images_with(ids)).await?;
     rows.sort_by_key(|row| row.id);
     rows.dedup_by_key(|row| row.id);
     Ok(rows)
 }
 
-/// Queue deletions page by page until `budget` is spent.
-async fn matched(
-    app: &App,
-    mut query: ImagesQuery,
-    matching: u64,
-    began: Instant,
-    budget: Duration,
-) -> Result<Queued> {
+async fn named(app: &App, ids: &[i64]) -> Result<Queued> {
+    let rows = rows_of(app, ids).await?;
+    let matching = rows.len() as u64;
+    queue(app, rows, 0).await?;
+    Ok(Queued {
+        matching,
+        queued: matching,
+        complete: true,
+        cursor: None,
+    })
+}
+
+/// Queue deletions page by page until half of a request's time is spent.
+async fn matched(app: &App, mut query: ImagesQuery, began: Instant) -> Result<Queued> {
+    let budget = app.limits.request / 2;
+    let matching = app.reads.model.count_images(query.clone());
+    let matching = app.reads.ask(matching).await?;
     let mut queued = 0;
     let complete = loop {
         let page = async {

@@ -95,17 +95,19 @@ pub(crate) async fn submit(
     let import = match key {
         None => ImportId::generate(),
         Some(key) => {
-            let claim = app.broker.claim(&key.of_request(&[&body])).await?;
+            let key = key.of_request(&[&body]);
+            let claim = app.broker.claim(key, ImportId::generate(), None).await?;
+            let import = claim.record.import_id;
             // Known to the projection means taken by a producer: nothing is left to repeat.
             if claim.repeated
                 && matches!(
-                    app.reads.ask(app.reads.model.import(&claim.import)).await,
+                    app.reads.ask(app.reads.model.import(&import)).await,
                     Ok(Some(_))
                 )
             {
-                return Ok(accepted(&claim.import));
+                return Ok(accepted(&import));
             }
-            claim.import
+            import
         }
     };
     request.import_id = Some(import.clone());

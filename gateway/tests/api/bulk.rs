@@ -25,7 +25,7 @@ async fn ok(gateway: &Fixture, path: &str, body: &Value) -> Value {
 }
 
 /// Keys of the objects whose deletion is queued.
-async fn deletions(gateway: &Fixture) -> Vec<String> {
+pub(crate) async fn deletions(gateway: &Fixture) -> Vec<String> {
     let messages = gateway.messages(streams::TASKS).await;
     let key = |(_, _, payload): (String, String, Vec<u8>)| match contracts::decode(&payload) {
         Ok(Task::DeleteObject(delete)) => Some(delete.key),
@@ -321,7 +321,7 @@ async fn a_command_goes_to_all_imports_that_match() {
 
 #[tokio::test]
 async fn a_repeated_key_commands_each_import_once() {
-    let gateway = with_imports().await;
+    let mut gateway = with_imports().await;
     let keyed = |body: Value| {
         let request = gateway.client.post(gateway.url(COMMANDS)).json(&body);
         request.header("idempotency-key", "k-1").send()
@@ -330,13 +330,21 @@ async fn a_repeated_key_commands_each_import_once() {
     let first: Value = keyed(body.clone()).await.unwrap().json().await.unwrap();
     assert_eq!(first["accepted"], 3, "{first}");
     let queued = commands(&gateway).await;
-    let again: Value = keyed(body).await.unwrap().json().await.unwrap();
+    let again: Value = keyed(body.clone()).await.unwrap().json().await.unwrap();
     assert_eq!(again["accepted"], 3);
     assert_eq!(commands(&gateway).await, queued);
     let other = keyed(json!({ "action": "pause", "filter": { "q": "holi" } }))
         .await
         .unwrap();
     problem(other, 422, "idempotency_key_reused").await;
+
+    let late = import_id("late");
+    gateway.fold(vec![accepted(&late)]).await;
+    let request = gateway.client.post(gateway.url(COMMANDS)).json(&body);
+    let request = request.header("idempotency-key", "k-1").send();
+    let after: Value = request.await.unwrap().json().await.unwrap();
+    assert_eq!(after, first, "what came later is not meant");
+    assert_eq!(commands(&gateway).await, queued);
 }
 
 #[tokio::test]

@@ -170,6 +170,58 @@ async fn a_keyed_command_is_answered_alike_after_it_took_effect() {
 }
 
 #[tokio::test]
+async fn of_two_commands_with_one_key_at_once_only_one_is_queued() {
+    let gateway = seeded().await;
+    let url = gateway.url("/api/imports/busy/pause");
+    let keyed = |key: &str, who: &str| {
+        let request = gateway.client.post(&url).header("idempotency-key", key);
+        request.json(&json!({ "requested_by": who })).send()
+    };
+    // Often enough that they meet between a look and a write.
+    for round in 0..10 {
+        let key = format!("k-{round}");
+        let (ada, ben) = tokio::join!(keyed(&key, "Ada"), keyed(&key, "Ben"));
+        let mut statuses = [ada.unwrap().status(), ben.unwrap().status()];
+        statuses.sort();
+        assert_eq!(statuses, [202, 422], "{key}");
+        assert_eq!(commands(&gateway).await.len(), round + 1);
+    }
+    let (one, other) = tokio::join!(keyed("same", "Ada"), keyed("same", "Ada"));
+    let (one, other) = (one.unwrap(), other.unwrap());
+    assert_eq!(
+        (one.status(), other.status()),
+        (202.try_into().unwrap(), 202.try_into().unwrap())
+    );
+    let one: Value = one.json().await.unwrap();
+    assert_eq!(one, other.json::<Value>().await.unwrap());
+    assert_eq!(commands(&gateway).await.len(), 11);
+}
+
+#[tokio::test]
+async fn a_repeated_retry_is_answered_as_it_was_and_a_refused_command_keeps_no_key() {
+    let mut gateway = seeded().await;
+    let keyed = |key: &str, verb: &str, import: &str| {
+        let url = gateway.url(&format!("/api/imports/{import}/{verb}"));
+        let request = gateway.client.post(url).header("idempotency-key", key);
+        request.send()
+    };
+    let refused = keyed("k", "pause", "done").await.unwrap();
+    problem(refused, 409, "not_possible").await;
+    let first = keyed("k", "retry", "busy").await.unwrap();
+    assert_eq!(first.status(), 202, "a key that did nothing is free");
+    let first: Value = first.json().await.unwrap();
+    assert_eq!(first["matching"], 3);
+
+    gateway.fold(vec![imported(&import_id("busy"), 2)]).await;
+    let url = gateway.url("/api/imports/busy/retry");
+    let again = gateway.client.post(url).header("idempotency-key", "k");
+    let again = again.send().await.unwrap();
+    assert_eq!(again.headers()["location"], "/api/import/status/busy");
+    assert_eq!(again.json::<Value>().await.unwrap(), first);
+    assert_eq!(commands(&gateway).await.len(), 1);
+}
+
+#[tokio::test]
 async fn what_makes_no_sense_is_refused_with_advice_and_not_queued() {
     let gateway = seeded().await;
     for (import, verb, code, says) in [

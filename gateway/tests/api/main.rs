@@ -23,6 +23,7 @@ mod openapi;
 mod outages;
 mod overview;
 mod page;
+mod repeated;
 mod seed;
 mod silence;
 mod status;

@@ -225,6 +225,8 @@ async fn claimed(gateway: &crate::support::Fixture, key: &str, body: &[u8], impo
         v: 1,
         import_id: import.clone(),
         body_sha256: hex::encode(Sha256::digest(body)),
+        seen: None,
+        answer: None,
     };
     let bucket = gateway
         .nats()

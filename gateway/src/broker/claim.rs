@@ -1,0 +1,134 @@
+//! What an `Idempotency-Key` stands for: one request, and its answer.
+//!
+//! A request claims its key before it changes anything, so that of two with the same key one is first.
+//! Once it is done, its answer is kept with the claim. A key that is claimed and not answered is that of
+//! a request under way, or of one that ended halfway: whoever repeats it does it again, which must be
+//! harmless, and the first answer that is kept is everybody's.
+
+use async_nats::jetstream::kv::{Operation, UpdateErrorKind};
+use contracts::ImportId;
+use contracts::kv::IdempotencyRecord;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Broker, Link, away, create, defect};
+use crate::dependency::Failed;
+use crate::problem::{Code, Problem, Result};
+
+/// An `Idempotency-Key` and what came with it.
+pub(crate) struct Key {
+    /// Its key in KV.
+    pub(crate) record: String,
+    /// Hex SHA-256 of the request.
+    pub(crate) body_sha256: String,
+}
+
+/// A key that stands for this request from now on.
+pub(crate) struct Claim {
+    pub(crate) key: Key,
+    pub(crate) record: IdempotencyRecord,
+    /// The key was used before.
+    pub(crate) repeated: bool,
+    revision: u64,
+}
+
+impl Key {
+    /// The id of the message that the request becomes.
+    pub(super) fn message_id(&self) -> String {
+        format!("{}.{}", self.record, self.body_sha256)
+    }
+}
+
+impl Broker {
+    /// What `key` stands for: the first to use a key decides, with `import` and `seen`.
+    pub(crate) async fn claim(
+        &self,
+        key: Key,
+        import: ImportId,
+        seen: Option<u64>,
+    ) -> Result<Claim> {
+        let link = self.link()?;
+        let fresh = IdempotencyRecord {
+            v: 1,
+            import_id: import,
+            body_sha256: key.body_sha256.clone(),
+            seen,
+            answer: None,
+        };
+        self.dependency
+            .ask(async {
+                if let Some(revision) = create(&link, &key.record, &fresh).await? {
+                    return Ok(Claim {
+                        key,
+                        record: fresh,
+                        repeated: false,
+                        revision,
+                    });
+                }
+                // None: its time was up just now, between the two calls.
+                let known = known(&link, &key).await?;
+                let (record, revision) =
+                    known.ok_or_else(|| away(anyhow::anyhow!("the key's record vanished")))?;
+                Ok(Claim {
+                    key,
+                    record,
+                    repeated: true,
+                    revision,
+                })
+            })
+            .await
+    }
+
+    /// What the request that `key` stands for was answered, if it is done.
+    pub(crate) async fn answered(&self, key: &Key) -> Result<Option<Value>> {
+        let link = self.link()?;
+        let known = self.dependency.ask(known(&link, key)).await?;
+        Ok(known.and_then(|(record, _)| record.answer))
+    }
+
+    /// Keeps `answer` with the claim and gives it back; or the one that another request with the same
+    /// key kept first.
+    pub(crate) async fn answer(&self, claim: Claim, answer: &impl Serialize) -> Result<Value> {
+        let link = self.link()?;
+        let answer = serde_json::to_value(answer).map_err(Problem::internal)?;
+        let done = IdempotencyRecord {
+            answer: Some(answer.clone()),
+            ..claim.record
+        };
+        let done = serde_json::to_vec(&done).map_err(Problem::internal)?;
+        let key = &claim.key;
+        self.dependency
+            .ask(async {
+                let kept = link
+                    .submissions
+                    .update(&key.record, done.into(), claim.revision);
+                match kept.await {
+                    Ok(_) => Ok(answer),
+                    Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {
+                        let first = known(&link, key).await?;
+                        Ok(first
+                            .and_then(|(record, _)| record.answer)
+                            .unwrap_or(answer))
+                    }
+                    Err(error) => Err(away(error)),
+                }
+            })
+            .await
+    }
+}
+
+/// What `key` stands for, if it was used for the same before, and the record's revision.
+async fn known(link: &Link, key: &Key) -> Result<Option<(IdempotencyRecord, u64)>, Failed> {
+    let entry = link.submissions.entry(&key.record).await.map_err(away)?;
+    let Some(entry) = entry.filter(|entry| entry.operation == Operation::Put) else {
+        return Ok(None);
+    };
+    let known: IdempotencyRecord = serde_json::from_slice(&entry.value).map_err(defect)?;
+    if known.body_sha256 != key.body_sha256 {
+        return Err(Failed::Refused(Problem::new(
+            Code::KeyReused,
+            "This Idempotency-Key was used for another request. Use a fresh key for each.",
+        )));
+    }
+    Ok(Some((known, entry.revision)))
+}

@@ -1,0 +1,122 @@
+//! Deletions that are sent again with the same `Idempotency-Key`.
+
+use contracts::kv::IdempotencyRecord;
+use contracts::streams;
+use reqwest::Response;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::bulk::deletions;
+use crate::seed::{deleted, import_id, imported};
+use crate::support::{Fixture, problem, start};
+
+const PATH: &str = "/api/images/delete";
+
+async fn with_images(count: u32) -> Fixture {
+    let mut gateway = start().await;
+    let one = import_id("one");
+    let events = (1..=count).map(|n| imported(&one, n)).collect();
+    gateway.fold(events).await;
+    gateway
+}
+
+async fn delete(gateway: &Fixture, key: &str, body: &Value) -> Response {
+    let request = gateway.client.post(gateway.url(PATH));
+    let request = request.header("idempotency-key", key).json(body);
+    request.send().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_repeated_key_deletes_nothing_that_came_later() {
+    let mut gateway = with_images(3).await;
+    let body = json!({ "filter": { "import": "one" } });
+    let first: Value = delete(&gateway, "k", &body).await.json().await.unwrap();
+    let expected = json!({ "matching": 3, "queued": 3, "complete": true, "cursor": null });
+    assert_eq!(first, expected);
+
+    let one = import_id("one");
+    gateway
+        .fold(vec![deleted(&one, 1), imported(&one, 4)])
+        .await;
+    let again: Value = delete(&gateway, "k", &body).await.json().await.unwrap();
+    assert_eq!(again, first);
+    let gone = ["photos/1.jpg", "photos/2.jpg", "photos/3.jpg"];
+    assert_eq!(deletions(&gateway).await, gone);
+
+    for other in [
+        json!({ "filter": {}, "all": true }),
+        json!({ "filter": { "import": "two" } }),
+        json!({ "ids": [4] }),
+    ] {
+        let answer = delete(&gateway, "k", &other).await;
+        problem(answer, 422, "idempotency_key_reused").await;
+    }
+    assert_eq!(deletions(&gateway).await, gone);
+    // Counting neither needs a key nor takes one.
+    let preview = json!({ "filter": { "import": "one" }, "preview": true });
+    for key in ["k", "l"] {
+        let answer: Value = delete(&gateway, key, &preview).await.json().await.unwrap();
+        assert_eq!(answer, json!({ "matching": 3 }));
+    }
+    let fresh: Value = delete(&gateway, "l", &body).await.json().await.unwrap();
+    assert_eq!(fresh["queued"], 3);
+}
+
+#[tokio::test]
+async fn requests_with_one_key_at_once_are_one_request() {
+    let gateway = with_images(20).await;
+    let (one, two) = (json!({ "filter": { "q": "cat-1" } }), json!({ "ids": [2] }));
+    for round in 0..5 {
+        let key = format!("other-{round}");
+        let both = tokio::join!(delete(&gateway, &key, &one), delete(&gateway, &key, &two));
+        let mut statuses = [both.0.status(), both.1.status()];
+        statuses.sort();
+        assert_eq!(statuses, [200, 422]);
+    }
+    let same = (0..8).map(|_| async {
+        let answer = delete(&gateway, "same", &one).await;
+        assert_eq!(answer.status(), 200);
+        answer.json::<Value>().await.unwrap()
+    });
+    let mut answers = futures::future::join_all(same).await;
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+}
+
+#[tokio::test]
+async fn what_ended_halfway_is_finished_for_what_there_was_then() {
+    let mut gateway = with_images(3).await;
+    let body = json!({ "filter": { "import": "one" } });
+    // What a gateway leaves behind that died before it had queued anything.
+    let request = format!("images/delete\n{body}");
+    let record = IdempotencyRecord {
+        v: 1,
+        import_id: import_id("none"),
+        body_sha256: hex::encode(Sha256::digest(request)),
+        seen: Some(3),
+        answer: None,
+    };
+    let bucket = gateway.nats().context.get_key_value(streams::SUBMISSIONS);
+    let name = format!("key-{}", hex::encode(Sha256::digest("k")));
+    let record = serde_json::to_vec(&record).unwrap();
+    bucket
+        .await
+        .unwrap()
+        .create(name, record.into())
+        .await
+        .unwrap();
+
+    let one = import_id("one");
+    gateway
+        .fold((4..=6).map(|n| imported(&one, n)).collect())
+        .await;
+    let answer: Value = delete(&gateway, "k", &body).await.json().await.unwrap();
+    assert_eq!(
+        (&answer["queued"], &answer["complete"]),
+        (&json!(3), &json!(true))
+    );
+    let old = ["photos/1.jpg", "photos/2.jpg", "photos/3.jpg"];
+    assert_eq!(deletions(&gateway).await, old);
+    let again: Value = delete(&gateway, "k", &body).await.json().await.unwrap();
+    assert_eq!(again, answer);
+}
