@@ -237,19 +237,41 @@ impl Row for ImageView {
     }
 }
 
-/// One field (RFC 4180). Spreadsheets run what begins like a formula, and names come from
-/// strangers: an apostrophe in front makes it text (OWASP, "CSV Injection").
+/// What spreadsheets take for the beginning of a formula, wide forms included.
+const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+/// What ends a cell where a comma does not: spreadsheets of many countries read `;`, and some take a tab
+/// or a line's end for one even within quotes.
+const SEPARATORS: [char; 4] = [';', '\t', '\r', '\n'];
+
+/// One field (RFC 4180). Spreadsheets run what begins like a formula, and names come from strangers: an
+/// apostrophe in front makes it text (OWASP, "CSV Injection"), in front of every part that may become
+/// a cell.
 fn cell(out: &mut Vec<u8>, text: &str) {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
-    if !formula && !text.contains(['"', ',', '\r', '\n']) {
+    if !text.contains(['"', ',']) && !text.contains(SEPARATORS) && !text.starts_with(FORMULA) {
         out.extend_from_slice(text.as_bytes());
         return;
     }
-    out.push(b'"');
-    if formula {
-        out.push(b'\'');
+    let mut quoted = String::with_capacity(text.len() + 8);
+    if text.starts_with(['\t', '\r', '\n']) {
+        quoted.push('\'');
     }
-    out.extend_from_slice(text.replace('"', "\"\"").as_bytes());
+    let mut begins = true;
+    for c in text.chars() {
+        match c {
+            c if SEPARATORS.contains(&c) => begins = true,
+            // A quote may be the cell's own.
+            '"' => quoted.push('"'),
+            c => {
+                if begins && FORMULA.contains(&c) {
+                    quoted.push('\'');
+                }
+                begins = false;
+            }
+        }
+        quoted.push(c);
+    }
+    out.push(b'"');
+    out.extend_from_slice(quoted.as_bytes());
     out.push(b'"');
 }
 
@@ -270,8 +292,28 @@ mod tests {
         assert_eq!(cell_of("a,b"), "\"a,b\"");
         assert_eq!(cell_of("say \"hi\"\nthere"), "\"say \"\"hi\"\"\nthere\"");
         assert_eq!(cell_of("=HYPERLINK(\"x\")"), "\"'=HYPERLINK(\"\"x\"\")\"");
-        for formula in ["+1", "-1", "@A1", "\t=1", "\r=1", "＝1"] {
+        for formula in ["+1", "-1", "@A1", "\t=1", "\r=1", "\n=1", "＝1"] {
             assert!(cell_of(formula).starts_with("\"'"), "{formula:?}");
         }
+    }
+
+    #[test]
+    fn no_part_that_may_become_a_cell_is_a_formula() {
+        for (name, written) in [
+            ("a;=1+1;b", "\"a;'=1+1;b\""),
+            ("a;;-1", "\"a;;'-1\""),
+            (";@A1", "\";'@A1\""),
+            ("a;\t+1", "\"a;\t'+1\""),
+            ("a\r\n=1", "\"a\r\n'=1\""),
+            ("a\n＝1", "\"a\n'＝1\""),
+            ("a;\"=1\"", "\"a;\"\"'=1\"\"\""),
+            ("\"=1\"", "\"\"\"'=1\"\"\""),
+        ] {
+            assert_eq!(cell_of(name), written, "{name:?}");
+        }
+        for plain in ["1004", "2024-05-01T12:00:00+02:00", "a-b=c+d@e", "it's"] {
+            assert_eq!(cell_of(plain), plain);
+        }
+        assert_eq!(cell_of("one;two-3"), "\"one;two-3\"");
     }
 }

@@ -81,7 +81,13 @@ async fn every_image_comes_once_as_ndjson() {
 async fn csv_survives_hostile_names() {
     let mut gateway = start().await;
     let import = import_id("one");
-    let hostile = ["=cmd|'/c calc'!A0", "a,b", "say \"cheese\"", "two\r\nlines"];
+    let hostile = [
+        "=cmd|'/c calc'!A0",
+        "a,b",
+        "say \"cheese\"",
+        "two\r\nlines",
+        "a;=1+1\r\n@A1",
+    ];
     let named = |n: u32, name: &str| imported_as(&import, n, file(n, name), object(n));
     gateway
         .fold((1..).zip(hostile).map(|(n, name)| named(n, name)).collect())
@@ -102,6 +108,7 @@ async fn csv_survives_hostile_names() {
         head.starts_with("id,name,google_drive_id,size,mime_type,storage_path,"),
         "{head}"
     );
+    assert!(rows.contains("5,\"a;'=1+1\r\n'@A1\",file-5,"), "{rows}");
     assert!(
         rows.contains("4,\"two\r\nlines\",file-4,1004,image/jpeg,"),
         "{rows}"
