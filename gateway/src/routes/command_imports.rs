@@ -21,7 +21,7 @@ use crate::problem::{Code, Problem, Result};
 use crate::routes::control::cause_of;
 use crate::routes::images::search;
 use crate::routes::imports::status;
-use crate::view::{CauseCode, Matching, Status};
+use crate::view::{CauseCode, Status};
 
 /// Commands on their way to NATS at once.
 const AT_ONCE: usize = 64;
@@ -53,7 +53,7 @@ pub(crate) struct Commands {
     /// With `retry`: only entries that failed for this cause.
     #[schema(value_type = Option<CauseCode>)]
     cause: Option<String>,
-    /// Only count.
+    /// Only count those that match, and those of them that can do it.
     #[serde(default)]
     preview: bool,
     /// Who asks, for people to read.
@@ -107,6 +107,18 @@ pub(crate) struct Refused {
     detail: String,
 }
 
+/// How many a command would go to right now.
+// It has no further fields: that tells it apart from the other answer, which has the first one as well.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CommandsPreview)]
+pub(crate) struct Preview {
+    /// Imports that match.
+    matching: u64,
+    /// Of these, imports that can do it.
+    able: u64,
+}
+
 /// Either answer to commands.
 // Each is written as what it is; only the document needs both in one.
 #[derive(ToSchema)]
@@ -114,7 +126,7 @@ pub(crate) struct Refused {
 #[allow(dead_code)]
 pub(crate) enum CommandsAnswer {
     Commanded(Commanded),
-    Preview(Matching),
+    Preview(Preview),
 }
 
 /// Cancel, pause, resume or retry all imports that match
@@ -130,7 +142,7 @@ pub(crate) enum CommandsAnswer {
     ),
     request_body(content = Commands, content_type = "application/json"),
     responses(
-        (status = 200, description = "What was queued and what was refused; with `preview`, only how many match", body = CommandsAnswer),
+        (status = 200, description = "What was queued and what was refused; with `preview`, only how many match and can do it", body = CommandsAnswer),
         CommandsProblems,
     )
 )]
@@ -148,8 +160,10 @@ pub(crate) async fn command_imports(
     let action = wanted.action()?;
     let requested_by = input::requested_by(wanted.requested_by.clone(), &caller)?;
     let mut query = wanted.query()?;
+    let preview = wanted.preview;
+    let key = key.filter(|_| !preview);
     // The same key stands for the same request only.
-    let whole = key.as_ref().filter(|_| !wanted.preview);
+    let whole = key.as_ref();
     let whole = whole.map(|key| key.of_request(&[b"imports/commands\n", &body]));
     if let Some(whole) = &whole
         && let Some(answer) = app.broker.answered(whole).await?
@@ -161,10 +175,7 @@ pub(crate) async fn command_imports(
         .ask(app.reads.model.imports(query.clone()))
         .await?;
     let matching = found.total;
-    if wanted.preview {
-        return Ok(Json(Matching { matching }).into_response());
-    }
-    if matching > MAX_IMPORTS {
+    if matching > MAX_IMPORTS && !preview {
         let rule = format!("narrower: {matching} imports match, and one request commands 5000");
         return Err(Problem::parameter("filter", &rule));
     }
@@ -177,6 +188,7 @@ pub(crate) async fn command_imports(
         action,
         requested_by,
         key: key.as_ref(),
+        preview,
         until: began + app.limits.request / 2,
     };
     let mut all = Commanded {
@@ -193,6 +205,14 @@ pub(crate) async fn command_imports(
             let page = app.reads.model.imports(query.clone());
             rows = app.reads.ask(page).await?.items;
         }
+    }
+    if preview {
+        if !all.settled {
+            let detail = "There was no time to look at all that match. Narrow the filter.";
+            return Err(Problem::new(Code::Timeout, detail));
+        }
+        let able = all.accepted;
+        return Ok(Json(Preview { matching, able }).into_response());
     }
     tracing::info!(
         command = errand.action.code(),
@@ -249,6 +269,8 @@ struct Errand<'a> {
     action: Action,
     requested_by: Option<String>,
     key: Option<&'a IdempotencyKey>,
+    /// Nothing is queued: what would be is counted as accepted.
+    preview: bool,
     /// Nothing is begun after this.
     until: Instant,
 }
@@ -303,6 +325,9 @@ impl Errand<'_> {
             return Ok(());
         }
         effect::check(row, &self.action, self.matching(row).await?)?;
+        if self.preview {
+            return Ok(());
+        }
         let done = self.action.code();
         self.app.broker.command(&command, key, &done).await?;
         Ok(())

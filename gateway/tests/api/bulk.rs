@@ -261,7 +261,24 @@ async fn a_command_goes_to_all_imports_that_match() {
     preview["preview"] = json!(true);
     assert_eq!(
         ok(&gateway, COMMANDS, &preview).await,
-        json!({ "matching": 5 })
+        json!({ "matching": 5, "able": 2 })
+    );
+    // Done, failed and cancelled ones match, and can do little.
+    for (action, filter, able) in [
+        ("pause", json!({}), 2),
+        ("cancel", json!({}), 3),
+        ("resume", json!({}), 4),
+        ("pause", json!({ "status": "completed" }), 0),
+        ("cancel", json!({ "status": "cancelled" }), 1),
+    ] {
+        let body = json!({ "action": action, "filter": filter, "all": true, "preview": true });
+        let answer = ok(&gateway, COMMANDS, &body).await;
+        assert_eq!(answer["able"], able, "{body}");
+    }
+    let of_cause = json!({ "action": "retry", "filter": {}, "all": true, "cause": "empty_file", "preview": true });
+    assert_eq!(
+        ok(&gateway, COMMANDS, &of_cause).await,
+        json!({ "matching": 5, "able": 1 })
     );
     assert_eq!(commands(&gateway).await, []);
 
@@ -447,4 +464,10 @@ async fn without_nats_nothing_is_claimed_to_be_queued() {
         ok(&gateway, DELETE, &preview).await,
         json!({ "matching": 1 })
     );
+    let mut preview = cancel;
+    preview["preview"] = json!(true);
+    let request = gateway.client.post(gateway.url(COMMANDS)).json(&preview);
+    let request = request.header("idempotency-key", "k").send();
+    let counted: Value = request.await.unwrap().json().await.unwrap();
+    assert_eq!(counted, json!({ "matching": 4, "able": 3 }));
 }
