@@ -13,6 +13,10 @@ use http::request::Parts;
 use crate::app::App;
 use crate::keys::{self, ApiKey, Scope};
 
+/// Where a key may be, for the `Vary` of what browsers keep: who has forgotten the key must not be shown
+/// what it opened.
+pub(crate) const KEY_HEADERS: &str = "authorization, x-api-key";
+
 /// What is told apart where something is shared out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Client {

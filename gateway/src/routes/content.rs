@@ -21,6 +21,7 @@ use read_model::Image;
 use storage::{Key, PRESIGNED_AT_LEAST, Presign, Range};
 
 use crate::app::App;
+use crate::caller::KEY_HEADERS;
 use crate::config::Delivery;
 use crate::openapi::problems;
 use crate::params::InPath;
@@ -128,6 +129,7 @@ pub(crate) async fn content(
     head.insert(CONTENT_DISPOSITION, value(disposition(&image))?);
     head.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     head.insert(VARY, HeaderValue::from_name(SEC_FETCH_MODE));
+    head.append(VARY, HeaderValue::from_static(KEY_HEADERS));
     Ok(response)
 }
 
@@ -179,6 +181,7 @@ async fn redirect(app: &App, image: &Image, key: &Key) -> Result<Option<Response
     let age = PRESIGNED_AT_LEAST.as_secs();
     head.insert(CACHE_CONTROL, value(format!("private, max-age={age}"))?);
     head.insert(VARY, HeaderValue::from_name(SEC_FETCH_MODE));
+    head.append(VARY, HeaderValue::from_static(KEY_HEADERS));
     Ok(Some(response))
 }
 

@@ -7,11 +7,13 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, LOCATION,
+    VARY,
 };
 use http::{Method, StatusCode};
 use read_model::Image;
 
 use crate::app::App;
+use crate::caller::KEY_HEADERS;
 use crate::openapi::problems;
 use crate::params::{InPath, Params};
 use crate::problem::{Problem, Result};
@@ -97,6 +99,7 @@ pub(crate) async fn thumbnail(
         CACHE_CONTROL,
         HeaderValue::from_static("private, max-age=86400"),
     );
+    head.insert(VARY, HeaderValue::from_static(KEY_HEADERS));
     head.insert(
         CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("default-src 'none'; sandbox"),

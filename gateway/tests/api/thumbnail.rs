@@ -76,6 +76,7 @@ async fn a_photograph_is_scaled_and_kept_by_the_browser() {
         header(&response, "content-security-policy"),
         "default-src 'none'; sandbox"
     );
+    assert_eq!(header(&response, "vary"), "authorization, x-api-key");
     let tag = header(&response, "etag").to_owned();
     let bytes = response.bytes().await.unwrap();
     let image = image::load_from_memory_with_format(&bytes, ImageFormat::Jpeg).unwrap();
@@ -86,7 +87,9 @@ async fn a_photograph_is_scaled_and_kept_by_the_browser() {
     }
 
     let known = gateway.get(PATH).header("if-none-match", &tag);
-    assert_eq!(known.send().await.unwrap().status(), 304);
+    let known = known.send().await.unwrap();
+    assert_eq!(known.status(), 304);
+    assert_eq!(header(&known, "vary"), "authorization, x-api-key");
     let head = gateway.client.head(gateway.url(PATH)).send().await.unwrap();
     assert_eq!(
         (head.status().as_u16(), header(&head, "etag")),
