@@ -9,7 +9,7 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY,
     CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LINK, VARY,
 };
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Uri};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use crate::app::App;
@@ -32,6 +32,12 @@ const SCRIPTS: [(&str, &[&str]); 3] = [
     ("/imports/", &["import", "thumb", "chart"]),
     ("/gallery", &["gallery", "thumb"]),
     ("/overview", &["overview", "chart"]),
+];
+/// What a screen asks for first when its address narrows nothing down; an import is asked for itself.
+const QUESTIONS: [(&str, &str); 3] = [
+    ("/", "/api/imports?per_page=50"),
+    ("/gallery", "/api/images?per_page=100"),
+    ("/overview", "/api/overview"),
 ];
 /// Compressed beside the original when the page was built, the smallest first.
 const ENCODINGS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
@@ -64,10 +70,16 @@ pub(crate) async fn file(State(app): State<Arc<App>>, request: Request) -> Resul
     if let Some(encoding) = encoding {
         head.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
     }
-    if name == PAGE
-        && let Some(link) = needed_soon(request.uri().path())?
-    {
-        head.insert(LINK, link);
+    if name == PAGE {
+        // Where a key is needed, only the page has it; the plain page asks nothing.
+        let built = Files::iter().any(|file| file.starts_with("assets/"));
+        let open = built && app.api_keys.is_empty() && status == StatusCode::OK;
+        let question = open.then(|| asked_first(request.uri())).flatten();
+        let links: Vec<String> = scripts(request.uri().path()).chain(question).collect();
+        if !links.is_empty() {
+            let links = HeaderValue::try_from(links.join(", "));
+            head.insert(LINK, links.map_err(Problem::internal)?);
+        }
     }
     head.insert(CONTENT_SECURITY_POLICY, app.page_policy.clone());
     head.insert(
@@ -106,13 +118,12 @@ fn is_screen(name: &str) -> bool {
     }
 }
 
-/// Scripts that the screen at `path` will ask for once the first one runs: the browser may fetch them
-/// beside it (HTML standard, link type "modulepreload"). `None` for the start, which needs no more.
-fn needed_soon(path: &str) -> Result<Option<HeaderValue>> {
+/// Links to the scripts that the screen at `path` will ask for once the first one runs: the browser may
+/// fetch them beside it (HTML standard, link type "modulepreload"). None for the start, which needs no
+/// more.
+fn scripts(path: &str) -> impl Iterator<Item = String> {
     let of_screen = SCRIPTS.iter().find(|(start, _)| path.starts_with(start));
-    let Some((_, scripts)) = of_screen else {
-        return Ok(None);
-    };
+    let scripts = of_screen.map_or(&[][..], |(_, scripts)| scripts);
     // NAME-HASH.js, and the hash may hold a dash, too.
     let is_one = |file: &str| {
         let file = file.strip_prefix("assets/");
@@ -123,15 +134,29 @@ fn needed_soon(path: &str) -> Result<Option<HeaderValue>> {
             .filter_map(|script| hash(script))
             .any(|hash| hash.len() == HASH)
     };
-    let links: Vec<String> = Files::iter()
-        .filter(|file| is_one(file))
+    Files::iter()
+        .filter(move |file| is_one(file))
         .map(|file| format!("</{file}>; rel=modulepreload"))
-        .collect();
-    if links.is_empty() {
-        return Ok(None);
-    }
-    let link = HeaderValue::try_from(links.join(", ")).map_err(Problem::internal)?;
-    Ok(Some(link))
+}
+
+/// A link to what the screen at this address asks the API for first, so that the answer travels while
+/// the scripts do (HTML standard, link type "preload"). It must be asked for in the very same words.
+fn asked_first(address: &Uri) -> Option<String> {
+    let path = address.path();
+    let plain = |id: &&str| {
+        let plain = |each: u8| each.is_ascii_alphanumeric() || each == b'-' || each == b'_';
+        !id.is_empty() && id.bytes().all(plain)
+    };
+    let question = if let Some(id) = path.strip_prefix("/imports/").filter(plain) {
+        format!("/api/imports/{id}")
+    } else {
+        let whole = address.query().is_none();
+        let found = QUESTIONS
+            .iter()
+            .find(|(screen, _)| whole && *screen == path);
+        (*found.map(|(_, question)| question)?).to_owned()
+    };
+    Some(format!("<{question}>; rel=preload; as=fetch; crossorigin"))
 }
 
 /// The smallest form of the file that the client can read.
@@ -159,10 +184,13 @@ fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
     })
 }
 
-/// The names of assets hold a hash of their content; everything else is asked for anew.
+/// The names of assets hold a hash of their content; the icon may be old for an hour; everything else is
+/// asked for anew.
 fn caching(name: &str) -> &'static str {
     if name.starts_with("assets/") {
         "public, max-age=31536000, immutable"
+    } else if content_type(name) == "image/svg+xml" {
+        "public, max-age=3600"
     } else {
         "no-cache"
     }
@@ -254,6 +282,27 @@ mod tests {
         }
         for path in ["/api", "/api/nothing", "/problems/x", "/assets/gone.js"] {
             assert_eq!(found(path, &browser), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_first_question_is_known_where_the_address_says_it_all() {
+        for (address, question) in [
+            ("/", Some("/api/imports?per_page=50")),
+            ("/gallery", Some("/api/images?per_page=100")),
+            ("/overview", Some("/api/overview")),
+            ("/imports/0199-ab", Some("/api/imports/0199-ab")),
+            ("/imports/0199-ab?item=x", Some("/api/imports/0199-ab")),
+            ("/?status=failed", None),
+            ("/gallery?q=sky", None),
+            ("/imports", None),
+            ("/imports/", None),
+            ("/imports/a%3E;b", None),
+            ("/imports/a/b", None),
+        ] {
+            let found = asked_first(&address.parse().unwrap());
+            let wanted = question.map(|it| format!("<{it}>; rel=preload; as=fetch; crossorigin"));
+            assert_eq!(found, wanted, "{address}");
         }
     }
 }

@@ -3,7 +3,7 @@ use serde_json::json;
 
 use crate::support::{FOLDER, Fixture, problem, start, start_with};
 
-async fn with_keys() -> Fixture {
+pub(crate) async fn with_keys() -> Fixture {
     start_with(|config| config.api_keys = vec!["first-key".into(), "second-key".into()]).await
 }
 

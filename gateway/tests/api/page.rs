@@ -1,3 +1,4 @@
+use crate::access::with_keys;
 use crate::support::{start, start_with};
 
 #[tokio::test]
@@ -66,11 +67,14 @@ async fn everything_the_page_needs_is_its_own_and_is_there() {
         let response = gateway.get(file).send().await.unwrap();
         assert_eq!(response.status(), 200, "{file}");
         let caching = response.headers()["cache-control"].to_str().unwrap();
-        if file.starts_with("/assets/") {
-            assert_eq!(caching, "public, max-age=31536000, immutable", "{file}");
+        let kept = if file.starts_with("/assets/") {
+            "public, max-age=31536000, immutable"
+        } else if file.ends_with(".svg") {
+            "public, max-age=3600"
         } else {
-            assert_eq!(caching, "no-cache", "{file}");
-        }
+            "no-cache"
+        };
+        assert_eq!(caching, kept, "{file}");
     }
 }
 
@@ -112,26 +116,40 @@ async fn the_built_page_comes_compressed_to_those_who_can_read_it() {
 }
 
 #[tokio::test]
-async fn a_screens_own_scripts_are_named_with_the_page() {
-    let gateway = start().await;
-    let page = gateway.get("/").send().await.unwrap();
-    assert!(!page.headers().contains_key("link"), "it needs no more");
+async fn what_a_screen_needs_is_named_with_the_page() {
+    let open = start().await;
+    let keyed = with_keys().await;
+    let page = open.get("/").send().await.unwrap();
     let built = is_built(&page.text().await.unwrap());
-    for (screen, scripts) in [
-        ("/imports/0199f0c3", 3),
-        ("/gallery?q=a", 2),
-        ("/overview", 2),
+    for (gateway, screen, scripts, question) in [
+        (&open, "/", 0, Some("</api/imports?per_page=50>")),
+        (
+            &open,
+            "/imports/0199f0c3",
+            3,
+            Some("</api/imports/0199f0c3>"),
+        ),
+        (&open, "/gallery?q=a", 2, None),
+        (&open, "/overview", 2, Some("</api/overview>")),
+        (&keyed, "/overview", 2, None),
+        (&open, "/no/such/screen", 0, None),
     ] {
-        let response = gateway.get(screen).send().await.unwrap();
+        let asked = gateway.get(screen).header("accept", "text/html");
+        let response = asked.send().await.unwrap();
         let link = response.headers().get("link");
         let link = link.map_or("", |link| link.to_str().unwrap());
-        let named: Vec<&str> = link.split(", ").filter(|link| !link.is_empty()).collect();
-        assert_eq!(
-            named.len(),
-            if built { scripts } else { 0 },
-            "{screen}: {link}"
-        );
-        for script in named {
+        let named = link.split(", ").filter(|link| !link.is_empty());
+        let (questions, files): (Vec<&str>, Vec<&str>) =
+            named.partition(|link| link.contains("rel=preload"));
+        let question = question.map(|it| format!("{it}; rel=preload; as=fetch; crossorigin"));
+        let (scripts, question) = if built {
+            (scripts, question)
+        } else {
+            (0, None)
+        };
+        assert_eq!(questions, question.as_slice(), "{screen}: {link}");
+        assert_eq!(files.len(), scripts, "{screen}: {link}");
+        for script in files {
             let (file, how) = script.split_once("; ").unwrap();
             assert_eq!(how, "rel=modulepreload");
             let file = file.trim_start_matches('<').trim_end_matches('>');

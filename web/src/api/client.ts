@@ -70,7 +70,7 @@ export async function send(path: string, { method = "GET", headers = {}, body, s
   if (body !== undefined) head.set("Content-Type", "application/json");
   let response: Response;
   try {
-    const init: RequestInit = { method, headers: head, credentials: "omit", signal: signal ?? null };
+    const init: RequestInit = { method, headers: head, signal: signal ?? null };
     if (body !== undefined) init.body = JSON.stringify(body);
     response = await fetch(path, init);
   } catch (error) {
