@@ -38,7 +38,8 @@ export default defineConfig({
     emptyOutDir: false,
     // The policy allows no `data:` addresses, and no inline script.
     assetsInlineLimit: 0,
-    modulePreload: { polyfill: false },
+    // The gateway names what a screen is made of with the page itself.
+    modulePreload: false,
   },
   server: {
     proxy: { "/api": { target: process.env["GATEWAY"] ?? "http://127.0.0.1:5000", changeOrigin: true } },

@@ -1,9 +1,8 @@
 // The frame around every screen: navigation, connection, keyboard, and what is followed live.
 
 import { useQueryClient } from "@tanstack/react-query";
-import { Component, lazy, Suspense, useEffect, useRef, useState, type ReactNode } from "react";
+import { Component, Suspense, useEffect, useRef, useState, type ReactNode } from "react";
 import { Link, Redirect, Route, Switch, useLocation, useRoute } from "wouter";
-import { ApiError } from "./api/client";
 import { ALL_EVENTS, eventsOf, follow, tryNow, useLive, watchTab } from "./api/live";
 import { useNeedsKey } from "./api/queries";
 import { Announcements } from "./ui/announce";
@@ -13,22 +12,10 @@ import { useNow } from "./ui/hooks";
 import { Icon, type IconName } from "./ui/icon";
 import { askForKey, KeyDialog, useHasKey } from "./ui/key";
 import { focusSearch, moveRow, useShortcut, watchKeys } from "./ui/keys";
+import { useShown } from "./ui/later";
 import { Empty, Problem, Skeleton } from "./ui/problem";
 import { Home } from "./screens/home";
-
-const screens = {
-  import: () => import("./screens/import"),
-  gallery: () => import("./screens/gallery"),
-  overview: () => import("./screens/overview"),
-};
-
-/** Its code may be out of reach, or gone with an older version of the gateway. */
-function unreachable(): never {
-  throw new ApiError(0, "This screen could not be loaded", "The gateway cannot be reached, or it was replaced by another version. Load the page again.");
-}
-const ImportScreen = lazy(() => screens.import().catch(unreachable));
-const Gallery = lazy(() => screens.gallery().catch(unreachable));
-const Overview = lazy(() => screens.overview().catch(unreachable));
+import { Gallery, ImportScreen, Overview } from "./screens";
 
 const NAV: { href: string; label: string; icon: IconName }[] = [
   { href: "/", label: "Imports", icon: "imports" },
@@ -65,16 +52,19 @@ function Connection() {
       <span className={`connection ${shown ? "lost" : live.phase}`} title={shown ? "Reconnecting" : live.phase === "open" ? "Changes appear by themselves" : ""}>
         {shown ? "Offline" : live.phase === "open" ? "Live" : ""}
       </span>
-      <div role="status">
-        {shown && (
-          <div className="offline">
-            <Icon name="warning" />
-            <p>
-              <strong>{navigator.onLine ? live.problem.title : "You are offline"}.</strong> What you see may be out of date.
-            </p>
-            <Button onClick={tryNow}>Try now{live.until > now + 1000 ? ` (${Math.ceil((live.until - now) / 1000)} s)` : ""}</Button>
-          </div>
-        )}
+      <div className={shown ? "offline" : ""}>
+        <div role="status">
+          {shown && (
+            <>
+              <Icon name="warning" />
+              <p>
+                <strong>{navigator.onLine ? live.problem.title : "You are offline"}.</strong> What you see may be out of date.
+              </p>
+            </>
+          )}
+        </div>
+        {/* Outside: seconds that pass are not told. */}
+        {shown && <Button onClick={tryNow}>Try now{live.until > now + 1000 ? ` (${Math.ceil((live.until - now) / 1000)} s)` : ""}</Button>}
       </div>
     </>
   );
@@ -126,10 +116,10 @@ export function App() {
   useFollow();
   useEffect(() => watchKeys(), []);
   // The other screens come while nothing else is loaded.
+  const shown = useShown();
   useEffect(() => {
-    const timer = setTimeout(() => Object.values(screens).forEach((load) => void load().catch(() => {})), 1500);
-    return () => clearTimeout(timer);
-  }, []);
+    if (shown) for (const screen of [ImportScreen, Gallery, Overview]) void screen.fetch().catch(() => {});
+  }, [shown]);
   // Screen readers and the keyboard follow to the new screen.
   useEffect(() => {
     if (previous.current === path) return;
@@ -180,9 +170,9 @@ export function App() {
               <Route path="/imports">
                 <Redirect to="/" replace />
               </Route>
-              <Route path="/imports/:id">{({ id }) => <ImportScreen key={id} id={id} />}</Route>
-              <Route path="/gallery" component={Gallery} />
-              <Route path="/overview" component={Overview} />
+              <Route path="/imports/:id">{({ id }) => <ImportScreen.Screen key={id} id={id} />}</Route>
+              <Route path="/gallery" component={Gallery.Screen} />
+              <Route path="/overview" component={Overview.Screen} />
               <Route component={NotFound} />
             </Switch>
           </Suspense>

@@ -1,10 +1,11 @@
 import { MutationCache, QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
-import { StrictMode } from "react";
+import { startTransition, StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { ApiError } from "./api/client";
 import { askEarly } from "./api/early";
 import { askForKey } from "./ui/key";
 import { App } from "./app";
+import { fetchScreen } from "./screens";
 import "./styles/index.css";
 
 // Addresses of the earlier page, in old messages and bookmarks.
@@ -33,12 +34,19 @@ const cache = new QueryClient({
 
 askEarly(cache);
 const root = document.getElementById("root");
-if (root) {
-  createRoot(root).render(
-    <StrictMode>
-      <QueryClientProvider client={cache}>
-        <App />
-      </QueryClientProvider>
-    </StrictMode>,
+// Until then there is the document's own skeleton: to put another in its place would take a phone as long
+// as the screen itself.
+void fetchScreen(location.pathname).then(() => {
+  if (!root) return;
+  const page = createRoot(root);
+  // In steps that let the browser breathe.
+  startTransition(() =>
+    page.render(
+      <StrictMode>
+        <QueryClientProvider client={cache}>
+          <App />
+        </QueryClientProvider>
+      </StrictMode>,
+    ),
   );
-}
+});

@@ -5,9 +5,11 @@ import { useOverview } from "../../api/queries";
 import type { ImageFilter } from "../../api/types";
 import { day } from "../../lib/format";
 import { nameOf } from "../../ui/progress";
+import { useShown } from "../../ui/later";
 import { SearchField } from "../../ui/search";
 
-const TYPES = ["jpeg", "png", "webp", "gif", "heic", "avif", "tiff", "bmp"];
+/** By what workers find in the bytes: HEIC is HEIF with a certain codec. */
+const TYPES = { jpeg: "JPEG", png: "PNG", webp: "WebP", gif: "GIF", heif: "HEIC", avif: "AVIF", tiff: "TIFF", bmp: "BMP", "svg+xml": "SVG" } as const;
 const PROVIDERS = { aws: "Amazon S3", azure: "Azure Blob", local: "Local folder" } as const;
 /** The latest; an older one comes by a link from its screen. */
 const IMPORTS = 50;
@@ -18,7 +20,13 @@ interface Props {
 }
 
 export const GalleryFilters = memo(function GalleryFilters({ filter, onChange }: Props) {
-  const imports = useQuery({ queryKey: ["import-names"], queryFn: ({ signal }) => getImports({}, null, signal, IMPORTS), staleTime: 30_000 });
+  const shown = useShown();
+  const imports = useQuery({
+    queryKey: ["import-names"],
+    queryFn: ({ signal }) => getImports({}, null, signal, IMPORTS),
+    enabled: shown || Boolean(filter.import),
+    staleTime: 30_000,
+  });
   const chosen = imports.data?.imports.find((job) => job.id === filter.import);
   const older = useQuery({
     queryKey: ["import", filter.import ?? ""],
@@ -42,12 +50,12 @@ export const GalleryFilters = memo(function GalleryFilters({ filter, onChange }:
       </select>
       <select aria-label="Type" value={filter.mime_type ?? ""} onChange={(event) => onChange({ type: event.target.value || undefined })}>
         <option value="">Every type</option>
-        {TYPES.map((type) => (
+        {Object.entries(TYPES).map(([type, label]) => (
           <option key={type} value={`image/${type}`}>
-            {type.toUpperCase()}
+            {label}
           </option>
         ))}
-        {filter.mime_type && !TYPES.includes(filter.mime_type.replace("image/", "")) && <option value={filter.mime_type}>{filter.mime_type}</option>}
+        {filter.mime_type && !(filter.mime_type.replace("image/", "") in TYPES) && <option value={filter.mime_type}>{filter.mime_type}</option>}
       </select>
       {(providers.length > 1 || filter.storage_provider) && (
         <select aria-label="Provider" value={filter.storage_provider ?? ""} onChange={(event) => onChange({ provider: event.target.value || undefined })}>

@@ -15,7 +15,7 @@ import { DeleteDialog } from "./delete";
 import { Detail } from "./detail";
 import { GalleryFilters } from "./filters";
 import { Tiles } from "./grid";
-import { useImages, useTotal, type Images } from "./pages";
+import { useFirstPage, useImages, useTotal, type Images } from "./pages";
 import { useGridWindow } from "./window";
 
 /** How soon what was deleted is looked for again without a word from the gateway. */
@@ -28,7 +28,7 @@ function described({ q, import: job, mime_type, storage_provider }: ImageFilter)
 }
 
 /** Images that are asked to go, until they are gone. `moved` changes with what is stored. */
-function useDeleting(images: Images, moved: number) {
+function useDeleting(images: Images, moved: number | undefined) {
   const [deleted, setDeleted] = useState<ReadonlySet<number>>(new Set());
   const { refresh } = images;
   const pending = images.some((image) => deleted.has(image.id));
@@ -62,18 +62,17 @@ export default function Gallery() {
   const overview = useOverview().data;
 
   const box = useRef<HTMLDivElement>(null);
-  const [items, setItems] = useState(0);
-  const grid = useGridWindow(box, items);
-  const images = useImages(filter, grid.range, shown === null ? null : index);
-  const total = images.total ?? 0;
-  useEffect(() => setItems(total), [total]);
+  const first = useFirstPage(filter);
+  const total = first.total ?? 0;
+  const grid = useGridWindow(box, total);
+  const images = useImages(filter, first, grid.range, shown === null ? null : index);
   const [removes, setRemoves] = useState(false);
-  const stored = useThrottled(overview?.stats?.total_images ?? 0, removes ? 800 : 3_000);
+  const stored = useThrottled(overview?.stats?.total_images, removes ? 800 : 3_000);
   const { deleted, add } = useDeleting(images, stored);
 
   // What arrived since is offered, not pushed in under the pointer. A search reads every name: that is
   // repeated only where something was deleted.
-  const fresh = useTotal(filter, stored, overview !== undefined && (!q || removes) && images.total !== undefined);
+  const fresh = useTotal(filter, stored, (!q || removes) && images.total !== undefined);
   const arrived = fresh !== undefined && images.total !== undefined && !images.pending ? fresh - images.total : 0;
   // What left, by deletions, leaves gaps.
   const { refresh } = images;

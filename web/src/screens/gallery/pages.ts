@@ -30,18 +30,27 @@ export interface Images {
   pending: boolean;
 }
 
-export function useImages(filter: ImageFilter, range: Range, open: number | null): Images {
-  const cache = useQueryClient();
+/** The first page tells how many there are. */
+export function useFirstPage(filter: ImageFilter) {
   const key = JSON.stringify(filter);
-  const cursors = useRef({ key, at: new Map<number, string>() });
-  if (cursors.current.key !== key) cursors.current = { key, at: new Map() };
   const [total, setTotal] = useState<{ key: string; n: number }>();
-
-  const first = useQuery({
+  const query = useQuery({
     ...newestImages(filter),
     placeholderData: keepPreviousData,
     refetchInterval: (query) => ((query.state.error as ApiError | null)?.passing ? 5_000 : false),
   });
+  const newest = query.isPlaceholderData ? undefined : query.data?.total;
+  useEffect(() => {
+    if (newest !== undefined) setTotal({ key, n: newest });
+  }, [key, newest]);
+  return { query, total: newest ?? total?.n ?? query.data?.total };
+}
+
+export function useImages(filter: ImageFilter, { query: first, total }: ReturnType<typeof useFirstPage>, range: Range, open: number | null): Images {
+  const cache = useQueryClient();
+  const key = JSON.stringify(filter);
+  const cursors = useRef({ key, at: new Map<number, string>() });
+  if (cursors.current.key !== key) cursors.current = { key, at: new Map() };
 
   async function fetchPage(page: number, signal: AbortSignal): Promise<ImagePage> {
     const known = cursors.current;
@@ -74,11 +83,6 @@ export function useImages(filter: ImageFilter, range: Range, open: number | null
     void cache.invalidateQueries({ queryKey: ["images"] });
   }, [cache]);
 
-  const newest = first.isPlaceholderData ? undefined : first.data?.total;
-  useEffect(() => {
-    if (newest !== undefined) setTotal({ key, n: newest });
-  }, [key, newest]);
-
   const loaded = new Map<number, ImagePage>();
   if (first.data) loaded.set(0, first.data);
   pages.forEach((page, n) => {
@@ -87,7 +91,7 @@ export function useImages(filter: ImageFilter, range: Range, open: number | null
   });
   const failed = [first, ...more].find((query) => query.error);
   return {
-    total: newest ?? total?.n ?? first.data?.total,
+    total,
     at: (index) => loaded.get(Math.floor(index / IMAGES_PER_PAGE))?.images[index % IMAGES_PER_PAGE],
     some: (such) => [...loaded.values()].some((page) => page.images.some(such)),
     refresh,
@@ -97,11 +101,11 @@ export function useImages(filter: ImageFilter, range: Range, open: number | null
 }
 
 /** How many match by now, as often as `moved` changes; the snapshot on the screen stays as it is. */
-export function useTotal(filter: ImageFilter, moved: number, enabled: boolean): number | undefined {
+export function useTotal(filter: ImageFilter, moved: number | undefined, enabled: boolean): number | undefined {
   return useQuery({
     queryKey: ["images-total", filter, moved],
     queryFn: async ({ signal }) => (await getImages(filter, { cursor: null }, 1, signal)).total,
-    enabled,
+    enabled: enabled && moved !== undefined,
     gcTime: 0,
     placeholderData: keepPreviousData,
   }).data;
