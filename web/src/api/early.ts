@@ -6,17 +6,16 @@ import { importQuery, newestImages } from "./queries";
 
 export function askEarly(cache: QueryClient): void {
   const { pathname, search } = location;
-  const job = /^\/imports\/([^/]+)$/.exec(pathname)?.[1];
-  if (job && isEncoded(job)) void cache.prefetchQuery(importQuery(decodeURIComponent(job)));
+  const job = decoded(/^\/imports\/([^/]+)$/.exec(pathname)?.[1] ?? "");
+  if (job) void cache.prefetchQuery(importQuery(job));
   if (pathname === "/gallery") void cache.prefetchQuery(newestImages(imageFilter(new URLSearchParams(search))));
 }
 
-/** Whether it can be decoded: people break addresses when they copy them. */
-function isEncoded(text: string): boolean {
+/** Empty for what cannot be decoded: people break addresses when they copy them. */
+function decoded(text: string): string {
   try {
-    decodeURIComponent(text);
-    return true;
+    return decodeURIComponent(text);
   } catch {
-    return false;
+    return "";
   }
 }

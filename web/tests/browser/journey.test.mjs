@@ -82,6 +82,29 @@ test("a cause that is mended is retried as a group, after a count", async () => 
   assertCalm(page);
 });
 
+test("one image is retried, and its history and its group follow without a reload", async () => {
+  await at.fleet.faults({ download_quota: 1 });
+  const page = await at.tab();
+  await paste(page, "sim-n5-s1k-seed12");
+  const group = page.locator(".failure", { hasText: "download_quota_exceeded" });
+  await page.locator(".pill.completed").waitFor();
+  await group.getByRole("button", { name: "Show all 5" }).click();
+  const items = group.locator(".failed-items li");
+  await until("all five are listed", async () => (await items.count()) === 5);
+  await items.first().getByRole("button").click();
+  const history = page.getByRole("dialog").first();
+  await history.getByText("Given up").first().waitFor();
+
+  await at.fleet.faults({});
+  await history.getByRole("button", { name: "Retry this image…" }).click();
+  await page.getByRole("button", { name: "Retry 1 image" }).click();
+  await history.locator(".state.imported").waitFor();
+  assert.ok(await page.evaluate(() => document.activeElement.closest("dialog") !== null), "its button is gone, the focus is not");
+  await page.keyboard.press("Escape");
+  await until("the other four are listed", async () => (await items.count()) === 4);
+  assertCalm(page);
+});
+
 test("pause, resume and cancel; other tabs follow", async () => {
   await at.fleet.faults({ latency_ms: 300 });
   const page = await at.tab();
@@ -180,6 +203,9 @@ test("a failed listing and a wrong link say what to do", async () => {
   assertCalm(page);
   await page.open("/imports/no-such-import");
   await page.getByRole("heading", { name: "No such import" }).waitFor();
+  // Cut amid an escape, as mail programs do.
+  await page.open("/imports/%E0%A4");
+  await page.getByRole("heading", { level: 1 }).waitFor();
   await page.open("/no/such/screen");
   await page.getByRole("heading", { name: "No such page" }).waitFor();
   assertCalm(page, /404/);
