@@ -4,7 +4,8 @@ import test from "node:test";
 // The module reads these when it is loaded.
 globalThis.sessionStorage ??= { getItem: () => null, setItem() {}, removeItem() {} };
 const { load } = await import("./load.mjs");
-const { patched, matches } = await load("api/live.ts");
+const live = await load("api/live.ts");
+const { patched, matches, isOutdated } = live;
 
 const job = (id, more = {}) => ({ id, created_at: `2026-01-0${id}`, status: "processing", folder_name: `Folder ${id}`, ...more });
 const list = (...jobs) => ({ pages: [{ imports: jobs, total: jobs.length, next_cursor: null }], pageParams: [null] });
@@ -18,9 +19,34 @@ test("a changed import changes its row, and rows keep their places", () => {
 });
 
 test("a new import that matches comes on top; others do not", () => {
-  const after = patched(list(job("3")), changed(job("4"), job("5"), job("1"), job("6", { status: "paused" })), { status: "processing" });
+  const after = patched(list(job("3")), changed(job("4"), job("5"), job("6", { status: "paused" })), { status: "processing" });
   assert.deepEqual(after.pages[0].imports.map((each) => each.id), ["5", "4", "3"]);
   assert.equal(after.pages[0].total, 3);
+});
+
+test("an older import that matches by now comes in where it belongs", () => {
+  const failed = (id) => job(id, { status: "failed" });
+  const before = list(failed("7"), failed("5"), failed("2"));
+  const after = patched(before, changed(failed("3"), failed("6"), failed("1")), { status: "failed" });
+  assert.deepEqual(after.pages[0].imports.map((each) => each.id), ["7", "6", "5", "3", "2", "1"]);
+  assert.equal(after.pages[0].total, 6);
+  assert.equal(before.pages[0].imports.length, 3, "the old answer is left alone");
+});
+
+test("what belongs further down than the list is loaded waits there", () => {
+  const page = (cursor, ...jobs) => ({ imports: jobs, total: 9, next_cursor: cursor });
+  const before = { pages: [page("a", job("8"), job("7")), page("b", job("5"), job("4"))], pageParams: [null, "a"] };
+  const after = patched(before, changed(job("6"), job("2")), {});
+  assert.deepEqual(after.pages.map(({ imports }) => imports.map((each) => each.id)), [["8", "7"], ["6", "5", "4"]]);
+  assert.deepEqual(after.pages.map(({ total }) => total), [10, 10]);
+});
+
+test("a list is outdated where it shows as under way what the stream does not tell", () => {
+  
+  assert.ok(isOutdated(list(job("3"), job("2")), new Set(["3"])));
+  assert.ok(!isOutdated(list(job("3"), job("2")), new Set(["3", "2"])));
+  assert.ok(!isOutdated(list(job("3", { status: "completed" })), new Set()));
+  assert.ok(!isOutdated(undefined, new Set()));
 });
 
 test("a row that no longer matches stays until the list is loaded again", () => {
@@ -28,7 +54,8 @@ test("a row that no longer matches stays until the list is loaded again", () => 
   assert.deepEqual(after.pages[0].imports.map((each) => each.status), ["completed"]);
 });
 
-test("the search is in names and ids, whatever the case", () => {
+test("the search is in names, folders and ids, whatever the case", () => {
+  assert.ok(matches(job("3", { folder: "1AbC" }), { q: "abc" }));
   assert.ok(matches(job("3", { folder_name: "Summer" }), { q: "sUM" }));
   assert.ok(matches(job("3", { folder_name: null }), { q: "3" }));
   assert.ok(!matches(job("3"), { q: "x" }));

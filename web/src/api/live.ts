@@ -12,6 +12,8 @@ import type { ImportFilter } from "./calls";
 
 /** Several events become one change of the page. */
 const BATCH_MS = 120;
+/** By then a stream has told what is under way. */
+const TOLD_MS = 1_500;
 /** How long a command may take to show, and how often to look. */
 const CHANGE_MS = 30_000;
 const ASK_MS = 500;
@@ -70,11 +72,17 @@ export function takeOverview(overview: Overview): void {
   });
 }
 
+const isOpen = ({ status }: Import): boolean => status === "processing" || status === "paused";
+
+/** As the gateway searches: in names, folders and ids. */
 export const matches = (job: Import, { status, q }: ImportFilter): boolean =>
   (!status || job.status === status) &&
-  (!q || [job.folder_name ?? "", job.id].some((text) => text.toLowerCase().includes(q.toLowerCase())));
+  (!q || [job.folder_name, job.folder, job.id].some((text) => text?.toLowerCase().includes(q.toLowerCase())));
 
-/** Rows stay where they are; new ones that match come on top. A row that no longer matches stays until the list is loaded again, lest rows jump away under the pointer. */
+/** Newest first, as the gateway orders them. */
+const before = (a: Import, b: Import): boolean => (a.created_at === b.created_at ? a.id > b.id : a.created_at > b.created_at);
+
+/** Rows change where they are, and one that matches by now comes in where it belongs, unless that is further down than the list is loaded. A row that no longer matches stays until the list is loaded again, lest rows jump away under the pointer. */
 export function patched(data: InfiniteData<ImportPage>, jobs: Map<string, Import>, filter: ImportFilter): InfiniteData<ImportPage> {
   const unseen = new Map(jobs);
   const pages = data.pages.map((page) => ({
@@ -84,14 +92,16 @@ export function patched(data: InfiniteData<ImportPage>, jobs: Map<string, Import
       return jobs.get(old.id) ?? old;
     }),
   }));
-  const [first] = pages;
-  const newest = first?.imports[0]?.created_at ?? "";
-  const fresh = [...unseen.values()].filter((job) => matches(job, filter) && job.created_at >= newest);
-  if (first && fresh.length > 0) {
-    fresh.sort((a, b) => (a.created_at < b.created_at ? 1 : -1));
-    first.imports = [...fresh, ...first.imports];
-    for (const page of pages) page.total += fresh.length;
+  let joined = 0;
+  for (const job of unseen.values()) {
+    if (!matches(job, filter)) continue;
+    const page = pages.find(({ imports, next_cursor }) => !next_cursor || imports.some((row) => before(job, row)));
+    if (!page) continue;
+    const place = page.imports.findIndex((row) => before(job, row));
+    page.imports.splice(place < 0 ? page.imports.length : place, 0, job);
+    joined += 1;
   }
+  for (const page of pages) page.total += joined;
   return { ...data, pages };
 }
 
@@ -102,9 +112,14 @@ function applyImports(cache: QueryClient, jobs: Map<string, Import>): void {
   }
   for (const query of cache.getQueryCache().findAll({ queryKey: ["imports"] })) {
     const filter = query.queryKey[1] as ImportFilter;
-    cache.setQueryData<InfiniteData<ImportPage>>(query.queryKey, (data) => data && patched(data, jobs, filter));
+    // It is no newer for that: one import's stream tells nothing of the others.
+    cache.setQueryData<InfiniteData<ImportPage>>(query.queryKey, (data) => data && patched(data, jobs, filter), { updatedAt: query.state.dataUpdatedAt });
   }
 }
+
+/** Whether a list shows an import as under way of which the stream says nothing: it ended before the stream began. */
+export const isOutdated = (data: InfiniteData<ImportPage> | undefined, heard: ReadonlySet<string>): boolean =>
+  data?.pages.some((page) => page.imports.some((job) => isOpen(job) && !heard.has(job.id))) ?? false;
 
 let stream: Stream | null = null;
 let wanted: string | null = null;
@@ -120,8 +135,10 @@ export function follow(cache: QueryClient, path: string | null): void {
   if (path === null || document.hidden) return setState({ phase: "idle" });
 
   const jobs = new Map<string, Import>();
+  const heard = new Set<string>();
   let overview: Overview | null = null;
   let timer = 0;
+  let check = 0;
   let opened = 0;
   const flush = (): void => {
     timer = 0;
@@ -137,15 +154,24 @@ export function follow(cache: QueryClient, path: string | null): void {
     if (event.type === "import") {
       const job = JSON.parse(event.data) as Import;
       jobs.set(job.id, job);
+      heard.add(job.id);
     } else if (event.type === "overview") overview = JSON.parse(event.data) as Overview;
     else return;
     timer ||= window.setTimeout(flush, BATCH_MS);
+  };
+  // A list that was answered just before the stream began.
+  const compare = (): void => {
+    for (const query of cache.getQueryCache().findAll({ queryKey: ["imports"], type: "active" })) {
+      if (isOutdated(query.state.data as InfiniteData<ImportPage> | undefined, heard)) void cache.invalidateQueries({ queryKey: query.queryKey });
+    }
   };
   const onState = (next: StreamState): void => {
     if (next.phase === "open") {
       // What ended meanwhile is in no snapshot.
       if (opened > 0) void cache.invalidateQueries();
       opened += 1;
+      clearTimeout(check);
+      if (path === ALL_EVENTS) check = window.setTimeout(compare, TOLD_MS);
     }
     if (next.phase === "ended") flush();
     setState(next);
@@ -156,6 +182,7 @@ export function follow(cache: QueryClient, path: string | null): void {
     mine.close();
     stream = null;
     clearTimeout(timer);
+    clearTimeout(check);
     flush();
     stop = () => {};
   };
