@@ -1,6 +1,6 @@
 // One function per call of the API.
 
-import { json, post, withQuery } from "./client";
+import { apiKey, json, post, withQuery } from "./client";
 import type {
   BulkReport, Command, DeleteReport, FailedItem, FailureGroup, Image, ImageFilter, ImagePage, Import, ImportPage, Item,
   ItemDetail, ItemPage, Overview, Session,
@@ -13,6 +13,9 @@ const id = encodeURIComponent;
 const of = (importId: string): string => `/api/imports/${id(importId)}`;
 
 export const PER_PAGE = 50;
+
+/** Where there are keys, the key's name says it better. */
+const asker = (): { requested_by?: string } => (apiKey.get() ? {} : { requested_by: "page" });
 
 export const getSession = (signal: Signal) => json<Session>("/api/session", { signal });
 export const getOverview = (signal: Signal) => json<Overview>("/api/overview", { signal });
@@ -39,21 +42,21 @@ export interface NewImport {
   skip_unchanged: boolean;
   destination_prefix?: string;
 }
-export const startImport = (body: NewImport, key: string) => post<{ job_id: string }>("/api/import/google-drive", { ...body, requested_by: "page" }, key);
+export const startImport = (body: NewImport, key: string) => post<{ job_id: string }>("/api/import/google-drive", { ...body, ...asker() }, key);
 
 export interface Narrowed {
   cause?: string;
   item_id?: string;
 }
 export const command = (importId: string, action: Command, narrowed: Narrowed = {}) =>
-  post<{ message: string; matching?: number }>(`${of(importId)}/${action}`, { ...narrowed, requested_by: "page" });
+  post<{ message: string; matching?: number }>(`${of(importId)}/${action}`, { ...narrowed, ...asker() });
 export const previewRetry = (importId: string, narrowed: Narrowed) => post<{ matching: number }>(`${of(importId)}/retry`, { ...narrowed, preview: true });
 
 /** Nothing is narrowed down by accident: all of them must be asked for. */
 const among = <T extends object>(filter: T): { filter: T; all?: true } => (Object.values(filter).some(Boolean) ? { filter } : { filter, all: true });
 
 export const previewCommands = (action: Command, filter: ImportFilter) =>
-  post<{ matching: number }>("/api/imports/commands", { action, ...among(filter), preview: true });
+  post<{ matching: number; able: number }>("/api/imports/commands", { action, ...among(filter), preview: true });
 export const commands = (action: Command, filter: ImportFilter) => post<BulkReport>("/api/imports/commands", { action, ...among(filter) });
 
 /** What the gallery's address narrows down. */
@@ -74,7 +77,8 @@ export const deleteImages = (selection: Selection, cursor: Cursor) =>
 
 export const selectionOf = (filter: ImageFilter): Selection => among(filter);
 
-export const contentPath = (image: number): string => `/api/images/${image}/content`;
 /** Another address for other bytes, so that a browser may keep what it has. */
-export const thumbnailPath = (image: Image, side: number): string => `/api/images/${image.id}/thumbnail?side=${side}&v=${image.sha256.slice(0, 12)}`;
+const version = (image: Image): string => image.sha256.slice(0, 12);
+export const contentPath = (image: Image): string => `/api/images/${image.id}/content?v=${version(image)}`;
+export const thumbnailPath = (image: Image, side: number): string => `/api/images/${image.id}/thumbnail?side=${side}&v=${version(image)}`;
 export const exportPath = (filter: ImageFilter): string => withQuery("/api/images/all", { ...filter });

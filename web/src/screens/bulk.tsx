@@ -1,6 +1,6 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { commands, previewCommands, type ImportFilter } from "../api/calls";
-import type { Command } from "../api/types";
+import type { BulkReport, Command } from "../api/types";
 import { count, plural } from "../lib/format";
 import { Button } from "../ui/button";
 import { Dialog } from "../ui/dialog";
@@ -19,12 +19,23 @@ function described({ status, q }: ImportFilter): string {
   return parts.length > 0 ? `All imports ${parts.join(" and ")}.` : "All imports there are.";
 }
 
+function counted(preview: { matching: number; able: number } | undefined, text: (typeof TEXT)[Command]): string {
+  if (!preview) return "Counting…";
+  const { matching, able } = preview;
+  if (matching === 0) return "No import matches.";
+  if (able === 0) return `${matching === 1 ? "The import that matches cannot" : `None of the ${count(matching)} imports that match can`} do this now.`;
+  return able < matching ? `${count(able)} of the ${count(matching)} imports that match. ${text.what}` : `${plural(able, "import")}. ${text.what}`;
+}
+
+const told = ({ accepted, matching, refused_count: refused }: BulkReport): string =>
+  `${count(accepted)} of ${plural(matching, "import")} accepted${refused > 0 ? `, ${count(refused)} refused:` : "."}`;
+
 /** One command for all imports that match: how many first, then what came of it. */
 export function BulkDialog({ action, filter, onClose }: { action: Command; filter: ImportFilter; onClose: () => void }) {
   const text = TEXT[action];
   const preview = useQuery({ queryKey: ["preview", action, filter], queryFn: () => previewCommands(action, filter), staleTime: 0, gcTime: 0 });
   const run = useMutation({ mutationFn: () => commands(action, filter) });
-  const matching = preview.data?.matching;
+  const able = preview.data?.able;
   const report = run.data;
   return (
     <Dialog
@@ -41,38 +52,28 @@ export function BulkDialog({ action, filter, onClose }: { action: Command; filte
             <Button onClick={onClose} data-first>
               Keep as it is
             </Button>
-            <Button look={action === "cancel" ? "destroy" : "primary"} busy={run.isPending} blocked={matching ? undefined : "Nothing matches"} onClick={() => run.mutate()}>
-              {matching === undefined ? text.verb : `${text.verb} ${plural(matching, "import")}`}
+            <Button look={action === "cancel" ? "destroy" : "primary"} busy={run.isPending} blocked={able ? undefined : able === 0 ? "None can do this now" : preview.isError ? "They could not be counted" : "Counting"} onClick={() => run.mutate()}>
+              {able ? `${text.verb} ${plural(able, "import")}` : text.verb}
             </Button>
           </>
         )
       }
     >
-      {report ? (
-        <>
-          <p>
-            {count(report.accepted)} of {plural(report.matching, "import")} accepted{report.refused_count > 0 ? `, ${count(report.refused_count)} refused:` : "."}
-          </p>
-          {report.refused.length > 0 && (
-            <ul className="refused">
-              {report.refused.map((each) => (
-                <li key={each.id}>
-                  <code>{each.id}</code> {each.detail}
-                </li>
-              ))}
-            </ul>
-          )}
-        </>
-      ) : (
-        <>
-          <p>{described(filter)}</p>
-          <p className="preview" aria-live="polite">
-            {matching === undefined ? "Counting…" : matching === 0 ? "None can do this now." : `${plural(matching, "import")}. ${text.what}`}
-          </p>
-          {preview.error && <Problem error={preview.error} />}
-          {run.error && <Problem error={run.error} />}
-        </>
+      {!report && <p>{described(filter)}</p>}
+      <p className="preview" role="status">
+        {report ? told(report) : counted(preview.data, text)}
+      </p>
+      {report && report.refused.length > 0 && (
+        <ul className="refused">
+          {report.refused.map((each) => (
+            <li key={each.id}>
+              <code>{each.id}</code> {each.detail}
+            </li>
+          ))}
+        </ul>
       )}
+      {preview.error && <Problem error={preview.error} />}
+      {run.error && <Problem error={run.error} />}
     </Dialog>
   );
 }

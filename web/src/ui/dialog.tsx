@@ -13,9 +13,10 @@ interface Props {
 }
 
 /** A modal while it is mounted. The browser keeps the focus inside and gives it back. */
-export function Dialog({ title, onClose, size = "small", children, actions, first = false }: Props) {
+export function Dialog({ title: heading, onClose, size = "small", children, actions, first = false }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const close = useRef(onClose);
+  const title = useRef<HTMLHeadingElement>(null);
   const id = useId();
   useEffect(() => {
     close.current = onClose;
@@ -27,6 +28,10 @@ export function Dialog({ title, onClose, size = "small", children, actions, firs
     shown?.querySelector<HTMLElement>("[data-first]")?.focus();
     return () => shown?.close();
   }, []);
+  // What had it may be gone by a step within the dialog.
+  useLayoutEffect(() => {
+    if (document.activeElement === document.body) title.current?.focus({ preventScroll: true });
+  });
   return (
     <dialog
       ref={dialog}
@@ -42,8 +47,8 @@ export function Dialog({ title, onClose, size = "small", children, actions, firs
     >
       <div className="dialog-box">
         <header className="dialog-head">
-          <h2 id={id} tabIndex={-1} data-first={first ? undefined : true}>
-            {title}
+          <h2 id={id} ref={title} tabIndex={-1} data-first={first ? undefined : true}>
+            {heading}
           </h2>
           <Button look="ghost" icon="cross" compact onClick={onClose}>
             Close

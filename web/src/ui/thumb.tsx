@@ -23,9 +23,9 @@ export const kindOf = (image: Image): string => image.mime_type.replace(/^image\
 
 /** A CDN's address is used as it is; the gateway's own is used relative to this page. */
 export function addressOf(image: Image): string {
-  const own = contentPath(image.id);
+  const own = contentPath(image);
   const url = URL.canParse(image.storage_path, location.href) ? new URL(image.storage_path, location.href) : null;
-  return !url || url.pathname.endsWith(own) ? own : url.href;
+  return !url || url.pathname.endsWith(`/api/images/${image.id}/content`) ? own : url.href;
 }
 
 let loading = 0;

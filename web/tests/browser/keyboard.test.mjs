@@ -64,6 +64,38 @@ test("import, retry, look and go back, without a mouse", async () => {
   assertCalm(page);
 });
 
+test("the focus is not lost with the button that had it", async () => {
+  await at.fleet.faults({ latency_ms: 500, download_quota: 1 });
+  const id = await at.fleet.import("sim-n300-s1k-seed51");
+  const page = await at.tab();
+  await page.open(`/imports/${id}`);
+  const retry = page.locator(".failure").getByRole("button", { name: /^Retry/ });
+  await retry.waitFor();
+  await page.getByRole("button", { name: "Pause" }).focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: "Resume" }).waitFor();
+  assert.equal(await focused(page), "Resume");
+
+  await page.getByRole("button", { name: "More", exact: true }).focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: "Copy as curl…" }).focus();
+  await page.keyboard.press("Enter");
+  await page.locator(".scripts").waitFor();
+  await page.keyboard.press("Escape");
+  await page.locator(".scripts").waitFor({ state: "detached" });
+  assert.equal(await focused(page), "More");
+
+  // The only group goes when what failed is retried.
+  await at.fleet.faults({});
+  await retry.focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("dialog").getByRole("button", { name: /^Retry \d+ images?$/ }).waitFor();
+  await page.keyboard.press("Enter");
+  await page.locator(".failure").waitFor({ state: "detached" });
+  assert.notEqual(await page.evaluate(() => document.activeElement.tagName), "BODY");
+  assertCalm(page);
+});
+
 test("single-key shortcuts can be switched off", async () => {
   const page = await at.tab();
   await page.open("/");

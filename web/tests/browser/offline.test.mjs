@@ -28,6 +28,7 @@ test("an import is followed across the death of everything", async () => {
     await each.getByText("The gateway cannot be reached.").waitFor();
     await each.getByText("Offline", { exact: true }).waitFor();
   }
+  assert.equal(await page.getByRole("status").getByRole("button", { name: /Try now/ }).count(), 0, "seconds that pass are not told");
   // What was known stays to be read.
   assert.ok(await page.getByRole("heading", { level: 1 }).isVisible());
   assert.ok(await list.locator(".import-row").isVisible());

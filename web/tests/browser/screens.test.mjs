@@ -1,5 +1,6 @@
 // Every screen, in both themes: accessible, narrow, and quiet.
 
+import assert from "node:assert/strict";
 import test from "node:test";
 import { assertAccessible, assertCalm, assertNoSideways, bed, DEADLINE, until } from "./support.mjs";
 
@@ -80,3 +81,37 @@ for (const [what, viewport] of [
     assertCalm(page, /404/);
   });
 }
+
+test("what the gateway says is asked for first is asked for once", async () => {
+  for (const name of ["imports", "one import", "gallery", "overview"]) {
+    const page = await at.tab();
+    const [path, there] = SCREENS[name]();
+    const asked = [];
+    page.on("request", (request) => asked.push(request.url()));
+    const link = (await page.open(path)).headers()["link"] ?? "";
+    const [, question] = /<([^>]+)>; rel=preload; as=fetch/.exec(link) ?? assert.fail(`${name}: ${link}`);
+    await page.locator(there).first().waitFor();
+    assert.equal(asked.filter((url) => url === at.fleet.url + question).length, 1, `${name}:\n${asked.join("\n")}`);
+    assertCalm(page);
+  }
+});
+
+test("menus unfold within the window", async () => {
+  const id = await at.fleet.import("sim-n2-s1k-seed41");
+  await at.fleet.ended(id);
+  for (const width of [320, 412, 1024, 1280]) {
+    const page = await at.tab({ viewport: { width, height: 700 } });
+    // On the first, nothing stands before the menu.
+    for (const [path, name] of [
+      [`/imports/${id}`, "More"],
+      ["/gallery", "More"],
+      ["/", "All imports"],
+    ]) {
+      await page.open(path);
+      await page.getByRole("button", { name, exact: true }).click();
+      const box = await page.locator(".menu-panel:not([hidden])").boundingBox();
+      assert.ok(box.x >= 0 && box.x + box.width <= width, `${path} in ${width}: from ${box.x} to ${box.x + box.width}`);
+    }
+    assertCalm(page);
+  }
+});

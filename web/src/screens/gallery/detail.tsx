@@ -20,7 +20,7 @@ function Broken({ image }: { image: Image }) {
   const reason = useQuery({
     queryKey: ["broken", image.id],
     queryFn: async ({ signal }) => {
-      const response = await send(contentPath(image.id), { signal });
+      const response = await send(contentPath(image), { signal });
       await response.body?.cancel();
       return null;
     },
@@ -44,10 +44,10 @@ function Picture({ image }: { image: Image }) {
 
 /** The image itself: as a link where a browser may ask, else fetched with the key. */
 function Original({ image }: { image: Image }) {
-  const keyed = useHasKey() && addressOf(image) === contentPath(image.id);
+  const keyed = useHasKey() && addressOf(image) === contentPath(image);
   const fetched = useMutation({
     mutationFn: async () => {
-      const blob = await (await send(contentPath(image.id))).blob();
+      const blob = await (await send(contentPath(image))).blob();
       const link = document.createElement("a");
       link.href = URL.createObjectURL(blob);
       link.download = image.name;

@@ -52,16 +52,15 @@ export function Controls({ job }: { job: Import }) {
   useShortcut("r", () => {
     if (toRetry && mayWrite) setDialog("retry");
   });
-  const button = (action: "pause" | "resume", label: string, icon: "pause" | "play") => (
-    <Button icon={icon} busy={asked === action} blocked={blocked} onClick={() => run.mutate(action)}>
-      {asked === action ? ASKING[action] : label}
-    </Button>
-  );
+  const pace = job.status === "paused" ? "resume" : "pause";
   return (
     <>
       <div className="controls" role="group" aria-label="This import">
-        {job.status === "processing" && button("pause", "Pause", "pause")}
-        {job.status === "paused" && button("resume", "Resume", "play")}
+        {open && (
+          <Button icon={pace === "pause" ? "pause" : "play"} busy={asked === pace} blocked={blocked} onClick={() => run.mutate(pace)}>
+            {asked === pace ? ASKING[pace] : pace === "pause" ? "Pause" : "Resume"}
+          </Button>
+        )}
         {toRetry && (
           <Button icon="retry" blocked={blocked} onClick={() => setDialog("retry")}>
             {`Retry ${count(job.failed)} failed…`}

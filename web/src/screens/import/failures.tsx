@@ -1,4 +1,5 @@
-import { memo, useState } from "react";
+import { useQueryClient } from "@tanstack/react-query";
+import { memo, useLayoutEffect, useRef, useState } from "react";
 import { useFailedItems, useFailures, useMayWrite } from "../../api/queries";
 import type { FailureGroup, Import } from "../../api/types";
 import { ago, count, plural, when, words } from "../../lib/format";
@@ -75,14 +76,24 @@ export const Failures = memo(function Failures({ job }: { job: Import }) {
   const failed = useThrottled(job.failed, REFRESH_MS);
   const groups = useFailures(job.id, failed > 0);
   const now = useNow(5000, failed > 0);
+  const cache = useQueryClient();
   useChanged(failed, () => {
     if (failed > 0) void groups.refetch();
+    void cache.invalidateQueries({ queryKey: ["failed-items", job.id] });
   });
-  if (job.failed === 0) return null;
   const list = groups.data ?? [];
+  const title = useRef<HTMLHeadingElement>(null);
+  const within = useRef(false);
+  // A group that is mended goes, with the button that was pressed.
+  useLayoutEffect(() => {
+    if (!within.current || document.activeElement !== document.body) return;
+    within.current = false;
+    (title.current ?? document.getElementById("main"))?.focus({ preventScroll: true });
+  }, [list.length, job.failed]);
+  if (job.failed === 0) return null;
   return (
-    <section className="card" aria-labelledby="failures-title">
-      <h2 id="failures-title">What failed, and what to do</h2>
+    <section className="card" aria-labelledby="failures-title" onFocus={() => (within.current = true)} onBlur={() => (within.current = false)}>
+      <h2 id="failures-title" ref={title} tabIndex={-1}>What failed, and what to do</h2>
       {groups.error && <Problem error={groups.error} again={() => void groups.refetch()} />}
       {groups.isPending && <Skeleton rows={1} className="failure" />}
       <ul className="failures">

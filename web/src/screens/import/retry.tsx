@@ -16,8 +16,12 @@ export function RetryDialog({ job, narrowed, advice, onClose }: { job: Import; n
     mutationFn: () => command(job.id, "retry", narrowed),
     onSuccess: ({ message }) => {
       notify(message);
-      void awaitChange(cache, job.id);
-      for (const key of ["failures", "failed-items", "items", "item"]) void cache.invalidateQueries({ queryKey: [key, job.id] });
+      const askAgain = (): void => {
+        for (const key of ["failures", "failed-items", "items", "item"]) void cache.invalidateQueries({ queryKey: [key, job.id] });
+      };
+      askAgain();
+      // It is stored; once it is carried out, they are queued.
+      void awaitChange(cache, job.id).then(askAgain);
       onClose();
     },
   });
