@@ -1,10 +1,13 @@
-//! The promises, each broken into from outside: whole fleets whose processes are killed, paused and
-//! cut off. One binary, so that the tests run beside each other while they wait.
+//! The promises, kept by whole fleets, and each broken into from outside: processes are killed, paused
+//! and cut off. One binary, so that the tests run beside each other while they wait.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod cluster;
 mod fairness;
+mod fleet;
 mod memory;
 mod metrics;
+mod museum;
 mod outages;
 mod poison;
 mod producer_crashes;

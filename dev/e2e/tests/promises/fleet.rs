@@ -1,5 +1,4 @@
 //! The main job, every role as its own process, into a real S3 server.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::time::Duration;
 

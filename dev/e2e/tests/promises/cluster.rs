@@ -1,6 +1,5 @@
 //! Three nats-servers by `nats-cluster.conf`, three copies of everything, and an import during which
 //! one of them is killed and then another.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! One of every strange thing, each with the outcome that is planned for it.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
