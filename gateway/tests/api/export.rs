@@ -1,6 +1,8 @@
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 
-use crate::seed::{file, import_id, imported, imported_as, object};
+use crate::seed::{deleted, file, import_id, imported, imported_as, object};
 use crate::support::{Fixture, problem, start};
 
 const MANY: u32 = 451;
@@ -123,4 +125,41 @@ async fn csv_survives_hostile_names() {
     let columns = head.split(',').count();
     let last = rows.lines().last().unwrap();
     assert_eq!(last.split(',').count(), columns, "{last}");
+}
+
+/// More than the buffers of a connection hold, by far: some 20 MB.
+const LONG: u32 = 5_000;
+
+#[tokio::test]
+async fn rows_are_read_when_they_are_sent() {
+    let mut gateway = start().await;
+    let import = import_id("one");
+    let long = "x".repeat(4_000);
+    for first in (1..=LONG).step_by(500) {
+        let rows = (first..first + 500).map(|n| imported_as(&import, n, file(n, &long), object(n)));
+        gateway.fold(rows.collect()).await;
+    }
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(gateway.address).await.unwrap();
+    let request = "GET /api/images/all HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 4096];
+    stream.read_exact(&mut answer).await.unwrap();
+    let newest = format!("\"google_drive_id\":\"file-{LONG}\"");
+    let begun = String::from_utf8_lossy(&answer).into_owned();
+    assert!(begun.starts_with("HTTP/1.0 200"), "{begun}");
+
+    // The oldest image, which comes last, goes while the newest ones are on their way.
+    gateway.fold(vec![deleted(&import, 1)]).await;
+    stream.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.contains(&newest));
+    assert!(answer.contains("\"google_drive_id\":\"file-2\""));
+    assert!(
+        !answer.contains("\"google_drive_id\":\"file-1\""),
+        "it was read before it was sent"
+    );
+    let total = format!("],\"total\":{}}}", LONG - 1);
+    assert!(answer.ends_with(&total));
 }
