@@ -75,6 +75,8 @@ pub struct Limits {
     pub request: Duration,
     /// Time without a byte taken after which a connection is cut.
     pub stall: Duration,
+    /// Between two signs of life on a stream of events: proxies cut what is silent for longer.
+    pub keep_alive: Duration,
     /// Time for an answer of NATS or of the store, before it is held to be away.
     pub patience: Duration,
     /// Time for requests to finish at shutdown.
@@ -92,6 +94,7 @@ impl Default for Limits {
             body_bytes: 64 * 1024,
             request: Duration::from_secs(30),
             stall: Duration::from_secs(60),
+            keep_alive: Duration::from_secs(15),
             patience: Duration::from_secs(5),
             drain: Duration::from_secs(10),
         }

@@ -117,7 +117,7 @@ impl Gateway {
                 .map(|url| url.origin().ascii_serialization()),
             objects.redirect_origin(),
         ];
-        let hub = Hub::new(limits.streams, metrics.streams.clone());
+        let hub = Hub::new(&limits, metrics.streams.clone());
         let connections = metrics.connections.clone();
         let edge = Edge {
             deadline: limits.request,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::view::{ImportView, Overview};
 
 /// Imports that the board holds.
-const MOST: usize = 2_000;
+pub(super) const MOST: usize = 2_000;
 
 /// Imports in the order of their revisions. The board is complete for every revision after `floor`, up to
 /// `revision`.

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use contracts::ImportId;
@@ -17,8 +16,6 @@ use super::{News, Seat};
 use crate::app::App;
 use crate::routes::imports::Known;
 
-/// Between two signs of life: proxies cut what is silent for longer.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Imports taken from the board at once.
 const TAKEN: usize = 64;
 
@@ -146,7 +143,7 @@ impl Follower {
             if !self.ready.is_empty() || self.over {
                 continue;
             }
-            match timeout_at(self.spoke + KEEP_ALIVE, self.news.changed()).await {
+            match timeout_at(self.spoke + self.seat.hub.keep_alive, self.news.changed()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => self.over = true,
                 Err(_) => self.ready.push_back(ALIVE),

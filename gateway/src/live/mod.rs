@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::app::App;
+use crate::config::Limits;
 use crate::problem::{Code, Problem, Result};
 
 use board::Board;
@@ -38,6 +39,7 @@ pub(crate) struct Hub {
     /// Open streams.
     open: watch::Sender<usize>,
     most: usize,
+    keep_alive: Duration,
     gauge: IntGauge,
 }
 
@@ -55,13 +57,14 @@ pub(crate) struct Seat {
 }
 
 impl Hub {
-    /// For at most `most` streams, which `gauge` counts.
-    pub(crate) fn new(most: usize, gauge: IntGauge) -> Arc<Self> {
+    /// For as many streams as `limits` allow, which `gauge` counts.
+    pub(crate) fn new(limits: &Limits, gauge: IntGauge) -> Arc<Self> {
         Arc::new(Self {
             board: Mutex::default(),
             news: watch::Sender::default(),
             open: watch::Sender::default(),
-            most,
+            most: limits.streams,
+            keep_alive: limits.keep_alive,
             gauge,
         })
     }
@@ -149,18 +152,27 @@ impl Hub {
         }
     }
 
-    /// The imports that are not final, as of `checkpoint`.
+    /// The imports that are not final, as of `checkpoint`: as many as the board holds, those that go on
+    /// before those that are paused.
     async fn begin(&self, app: &App, checkpoint: u64) -> Result<()> {
         let reads = &app.reads;
         let mut rows = Vec::new();
         for status in [ImportStatus::Processing, ImportStatus::Paused] {
-            let query = ImportsQuery {
+            let mut query = ImportsQuery {
                 per_page: ROWS,
                 status: Some(status),
                 ..ImportsQuery::default()
             };
-            rows.extend(reads.ask(reads.model.imports(query)).await?.items);
+            while rows.len() < board::MOST {
+                let page = reads.ask(reads.model.imports(query.clone())).await?;
+                query.after = page.items.last().map(|row| row.id.clone());
+                rows.extend(page.items);
+                if !page.has_more {
+                    break;
+                }
+            }
         }
+        rows.truncate(board::MOST);
         self.board().begin(checkpoint, rows);
         self.tell();
         Ok(())

@@ -42,7 +42,8 @@ pub(crate) async fn overview(State(app): State<Arc<App>>) -> Json<Overview> {
 /// Everything that changes, as it happens
 ///
 /// Server-sent events. `import`: the JSON of `GET /api/imports/{id}`, for each import that changes; at
-/// first for those that are not final, or, with `Last-Event-ID`, for those that changed since.
+/// first for those that are not final (2,000 of them at most; `GET /api/imports` has all), or, with
+/// `Last-Event-ID`, for those that changed since.
 /// `overview`: the JSON of `GET /api/overview`, at first and when it changes, at most once a second.
 /// `bye`: connect again. Whoever reads slowly gets the latest state when it reads on.
 #[utoipa::path(

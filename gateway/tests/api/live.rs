@@ -11,9 +11,9 @@ use crate::seed::{
 };
 use crate::support::{FOLDER, Fixture, PATIENCE, problem, start, start_with};
 
-const QUIET: Duration = Duration::from_millis(900);
+pub(crate) const QUIET: Duration = Duration::from_millis(900);
 
-async fn follow(gateway: &Fixture, path: &str) -> Events {
+pub(crate) async fn follow(gateway: &Fixture, path: &str) -> Events {
     Events::open(gateway.get(path)).await
 }
 

@@ -28,6 +28,7 @@ mod seed;
 mod silence;
 mod status;
 mod store;
+mod streams;
 mod submit;
 mod support;
 mod thumbnail;
