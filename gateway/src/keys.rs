@@ -47,6 +47,8 @@ pub struct ApiKey {
     name: Option<Arc<str>>,
     scope: Scope,
     digest: [u8; 32],
+    /// The setting holds the key itself.
+    plain: bool,
 }
 
 impl ApiKey {
@@ -62,6 +64,7 @@ impl ApiKey {
             name,
             scope,
             digest: digest(key.as_bytes()),
+            plain: false,
         };
         Ok((key.into(), entry))
     }
@@ -88,6 +91,7 @@ impl ApiKey {
             name,
             scope,
             digest,
+            plain: false,
         })
     }
 
@@ -111,6 +115,7 @@ impl From<&str> for ApiKey {
             name: None,
             scope: Scope::Write,
             digest: digest(key.as_bytes()),
+            plain: true,
         }
     }
 }
@@ -148,6 +153,19 @@ pub(crate) fn find(keys: &[ApiKey], given: &[u8]) -> Option<usize> {
         found.conditional_assign(&at, key.digest.ct_eq(&given));
     }
     usize::try_from(found).ok().filter(|at| *at < keys.len())
+}
+
+/// Whoever reads the setting, a manifest or a process's environment has a plain key, but nothing by a
+/// digest.
+pub(crate) fn warn_of_plain(keys: &[ApiKey]) {
+    let plain = keys.iter().filter(|key| key.plain).count();
+    if plain > 0 {
+        tracing::warn!(
+            keys = plain,
+            "API_KEYS holds plain keys; write write:sha256:HEX in their place, with the HEX of \
+             `printf %s KEY | sha256sum`, or make new keys with `imagefleet api-key`"
+        );
+    }
 }
 
 fn checked(name: &str) -> Result<Arc<str>, ConfigError> {

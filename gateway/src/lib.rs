@@ -85,6 +85,7 @@ impl Gateway {
     /// cannot be made; the registry has a gateway's metrics already.
     pub async fn bind(config: Config, registry: Registry, health: Health) -> anyhow::Result<Self> {
         config.check()?;
+        keys::warn_of_plain(&config.api_keys);
         let (metrics, queue, progress) = metrics(&registry).context("the gateway's metrics")?;
         let expire = [config.nats.expire().await, config.store.expire()].concat();
         runtime::metrics::credentials(&registry, ROLE, &expire)?;

@@ -1,9 +1,15 @@
 //! Keys with a name and a scope, kept as digests.
 
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+
 use gateway::{ApiKey, Scope};
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
+use tracing::field::Field;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::support::{FOLDER, Fixture, problem, start, start_with};
 
@@ -108,4 +114,60 @@ async fn a_session_tells_what_is_allowed() {
     problem(session("wrong").await.unwrap(), 401, "unauthorized").await;
     let none = keyed.gateway.get("/api/session").send().await.unwrap();
     problem(none, 401, "unauthorized").await;
+}
+
+/// Keeps what is said at WARN and above.
+#[derive(Clone, Default)]
+struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::WARN
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut said = String::new();
+        event.record(&mut |field: &Field, value: &dyn Debug| {
+            said += &format!("{field}={value:?} ");
+        });
+        self.0.lock().unwrap().push(said);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// What a gateway with these keys warns of when it starts.
+async fn warnings(keys: Vec<ApiKey>) -> Vec<String> {
+    let warnings = Warnings::default();
+    // With one subscriber in the process, another test's thread, which has none, could turn the warning
+    // off for all.
+    let _second = tracing::Dispatch::new(Warnings::default());
+    let listening = tracing::subscriber::set_default(warnings.clone());
+    start_with(|config| config.api_keys = keys).await;
+    drop(listening);
+    let said = warnings.0.lock().unwrap().clone();
+    said.into_iter()
+        .filter(|said| said.contains("API_KEYS"))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_plain_key_is_warned_of_once_and_not_shown() {
+    let (_, hashed) = ApiKey::generate(Scope::Write, Some("alice")).unwrap();
+    assert_eq!(warnings(vec![hashed.clone()]).await, [""; 0]);
+    let said = warnings(vec!["hunter2".into(), hashed, "swordfish".into()]).await;
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("keys=2"), "{said:?}");
+    assert!(said[0].contains("sha256sum") && said[0].contains("imagefleet api-key"));
+    assert!(!said[0].contains("hunter2") && !said[0].contains("swordfish"));
 }
