@@ -8,7 +8,7 @@ import { Chart } from "../ui/chart";
 import { useTitle } from "../ui/hooks";
 import { Icon } from "../ui/icon";
 import { Empty, Problem, Skeleton } from "../ui/problem";
-import { STATUS } from "../ui/progress";
+import { dependency, STATUS } from "../ui/progress";
 
 const PROVIDERS = { aws: "Amazon S3", azure: "Azure Blob", local: "Local folder" } as const;
 const ROLES = ["gateway", "producer", "worker", "projector"];
@@ -29,7 +29,7 @@ function Outages({ waiting }: { waiting: Record<string, string> }) {
           <Icon name="warning" />
           <div>
             <p>
-              <strong>Waiting for {what}</strong>
+              <strong>Waiting for {dependency(what)}</strong>
             </p>
             <p>{why}</p>
           </div>
@@ -98,7 +98,7 @@ function Fleet({ fleet }: { fleet: FleetMember[] }) {
             <code className="fleet-instance">{member.instance}</code>
             {waits.map(([what, why]) => (
               <span key={what} className="sub">
-                {what}: {why}
+                For {dependency(what)}: {why}
               </span>
             ))}
           </li>

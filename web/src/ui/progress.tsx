@@ -9,6 +9,10 @@ export const STATUS = {
   cancelled: "Cancelled",
 } as const;
 
+const DEPENDENCIES: Record<string, string> = { drive: "Google Drive", nats: "NATS", sql: "the database", store: "the bucket" };
+/** What is waited for, as people call it. */
+export const dependency = (name: string): string => DEPENDENCIES[name] ?? name;
+
 export const nameOf = (job: Import): string => job.folder_name || job.folder || job.id;
 export const settled = (job: Import): number => job.processed + job.failed;
 

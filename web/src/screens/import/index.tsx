@@ -12,7 +12,7 @@ import { useQueryParams, useTitle } from "../../ui/hooks";
 import { Icon } from "../../ui/icon";
 import { Later } from "../../ui/later";
 import { Empty, Problem, Skeleton } from "../../ui/problem";
-import { Bar, nameOf, Pill, settled, summary } from "../../ui/progress";
+import { Bar, dependency, nameOf, Pill, settled, summary } from "../../ui/progress";
 import { Controls } from "./controls";
 import { Entries } from "./entries";
 import { Failures } from "./failures";
@@ -91,7 +91,7 @@ function Waiting({ waiting }: { waiting: Record<string, string> }) {
         </p>
         {waits.map(([what, why]) => (
           <p key={what}>
-            {what}: {why}
+            For {dependency(what)}: {why}
           </p>
         ))}
       </div>
