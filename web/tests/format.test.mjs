@@ -9,7 +9,8 @@ test("sizes, counts and times for people", () => {
   const { bytes, count, compact, duration, timeLeft, percent, plural, rate, words } = format;
   assert.deepEqual([0, 999, 1000, 999_949, 999_950, 1.25e9].map(bytes), ["0 B", "999 B", "1 KB", "999.9 KB", "1 MB", "1.3 GB"]);
   assert.equal(bytes(NaN), "–");
-  assert.deepEqual([count(1234567), compact(9999), compact(48_213)], ["1,234,567", "9,999", "48.2K"]);
+  assert.deepEqual([0, 999, 1000, 12_345, 123_456, 1_234_567].map(count), ["0", "999", "1,000", "12,345", "123,456", "1,234,567"]);
+  assert.deepEqual([compact(9999), compact(48_213)], ["9,999", "48.2K"]);
   assert.deepEqual([0.4, 59.6, 3725, 90_061].map(duration), ["0 s", "1 min 0 s", "1 h 2 min", "1 d 1 h"]);
   assert.deepEqual([3, 12, 61, 130, 600, 4000].map(timeLeft), ["a few seconds", "15 s", "1 min 15 s", "2 min 15 s", "10 min", "1 h 10 min"]);
   assert.equal(timeLeft(null), "–");

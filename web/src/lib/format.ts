@@ -5,8 +5,6 @@ function once<T>(make: () => T): () => T {
   let made: T | undefined;
   return () => (made ??= make());
 }
-const number = once(() => new Intl.NumberFormat("en"));
-const decimal = once(() => new Intl.NumberFormat("en", { maximumFractionDigits: 1 }));
 const short = once(() => new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 }));
 const moment = once(() => new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium" }));
 const calendar = once(() => new Intl.DateTimeFormat("en", { dateStyle: "medium" }));
@@ -14,8 +12,11 @@ const relative = once(() => new Intl.RelativeTimeFormat("en", { numeric: "auto",
 
 export const NONE = "–";
 
-export const count = (n: number): string => number().format(n);
-export const compact = (n: number): string => (Math.abs(n) < 10_000 ? number().format(n) : short().format(n));
+/** With commas; every screen has some, and Intl's first number takes a phone a tenth of a second. */
+export const count = (n: number): string => String(n).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
+/** With at most one digit behind the point. */
+const decimal = (n: number): string => count(Math.round(n * 10) / 10);
+export const compact = (n: number): string => (Math.abs(n) < 10_000 ? count(n) : short().format(n));
 export const plural = (n: number, one: string, many = `${one}s`): string => `${count(n)} ${n === 1 ? one : many}`;
 
 export function bytes(n: number): string {
@@ -28,13 +29,13 @@ export function bytes(n: number): string {
     value /= 1000;
     unit += 1;
   }
-  return `${decimal().format(value)} ${units[unit]}`;
+  return `${decimal(value)} ${units[unit]}`;
 }
 
 /** A rate, with as many digits as can be read while it moves. */
 export function rate(n: number | null): string {
   if (n === null || !Number.isFinite(n)) return NONE;
-  return n >= 100 ? count(Math.round(n)) : decimal().format(n);
+  return n >= 100 ? count(Math.round(n)) : decimal(n);
 }
 
 export function duration(seconds: number | null): string {
