@@ -34,6 +34,10 @@ pub struct IdempotencyRecord {
     /// what came later is not meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<u64>,
+    /// The imports that matched then, of a command to many that is not answered yet: to repeat it is
+    /// about them, whatever matches by now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imports: Vec<ImportId>,
     /// What it was answered, once it is done. A new import has its id for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<serde_json::Value>,

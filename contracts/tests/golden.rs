@@ -244,9 +244,15 @@ fn every_kv_value_reads_and_writes_its_golden_file() {
         import_id: "import-1".parse().unwrap(),
         body_sha256: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".into(),
         seen: None,
+        imports: Vec::new(),
         answer: None,
     };
     check_value("kv.idempotency_record", &record);
+    let bulk = IdempotencyRecord {
+        imports: vec!["import-1".parse().unwrap(), "import-2".parse().unwrap()],
+        ..record.clone()
+    };
+    check_value("kv.idempotency_record_bulk", &bulk);
     let done = IdempotencyRecord {
         seen: Some(4711),
         answer: Some(serde_json::json!({ "matching": 3, "queued": 3 })),

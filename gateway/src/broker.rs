@@ -24,7 +24,7 @@ use crate::dependency::{Dependency, Failed};
 use crate::problem::{Code, Problem, Result};
 use crate::view::QueueView;
 
-pub(crate) use claim::{Claim, Key};
+pub(crate) use claim::{Claim, Key, Meant};
 
 const NATS: &str = "nats";
 /// Between two attempts to connect.
@@ -176,7 +176,9 @@ impl Broker {
             self.queue_command(command, &message_id).await?;
             return serde_json::to_value(answer).map_err(Problem::internal);
         };
-        let claim = self.claim(key, command.import_id.clone(), None).await?;
+        let claim = self
+            .claim(key, command.import_id.clone(), Meant::default())
+            .await?;
         if let Some(answer) = claim.record.answer {
             return Ok(answer);
         }

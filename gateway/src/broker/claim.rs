@@ -16,11 +16,21 @@ use crate::dependency::Failed;
 use crate::problem::{Code, Problem, Result};
 
 /// An `Idempotency-Key` and what came with it.
+#[derive(Clone)]
 pub(crate) struct Key {
     /// Its key in KV.
     pub(crate) record: String,
     /// Hex SHA-256 of the request.
     pub(crate) body_sha256: String,
+}
+
+/// What a request is about, as of when its key is claimed: what comes later is not meant.
+#[derive(Default)]
+pub(crate) struct Meant {
+    /// The sequence of the last event that was folded.
+    pub(crate) seen: Option<u64>,
+    /// The imports that match.
+    pub(crate) imports: Vec<ImportId>,
 }
 
 /// A key that stands for this request from now on.
@@ -40,19 +50,15 @@ impl Key {
 }
 
 impl Broker {
-    /// What `key` stands for: the first to use a key decides, with `import` and `seen`.
-    pub(crate) async fn claim(
-        &self,
-        key: Key,
-        import: ImportId,
-        seen: Option<u64>,
-    ) -> Result<Claim> {
+    /// What `key` stands for: the first to use a key decides, with `import` and `meant`.
+    pub(crate) async fn claim(&self, key: Key, import: ImportId, meant: Meant) -> Result<Claim> {
         let link = self.link()?;
         let fresh = IdempotencyRecord {
             v: 1,
             import_id: import,
             body_sha256: key.body_sha256.clone(),
-            seen,
+            seen: meant.seen,
+            imports: meant.imports,
             answer: None,
         };
         self.dependency
@@ -79,11 +85,16 @@ impl Broker {
             .await
     }
 
-    /// What the request that `key` stands for was answered, if it is done.
-    pub(crate) async fn answered(&self, key: &Key) -> Result<Option<Value>> {
+    /// The claim of a request that was sent before, whether it is done or not.
+    pub(crate) async fn begun(&self, key: &Key) -> Result<Option<Claim>> {
         let link = self.link()?;
         let known = self.dependency.ask(known(&link, key)).await?;
-        Ok(known.and_then(|(record, _)| record.answer))
+        Ok(known.map(|(record, revision)| Claim {
+            key: key.clone(),
+            record,
+            repeated: true,
+            revision,
+        }))
     }
 
     /// Keeps `answer` with the claim and gives it back; or the one that another request with the same
@@ -93,6 +104,8 @@ impl Broker {
         let answer = serde_json::to_value(answer).map_err(Problem::internal)?;
         let done = IdempotencyRecord {
             answer: Some(answer.clone()),
+            // Thousands, and nobody asks for them any more.
+            imports: Vec::new(),
             ..claim.record
         };
         let done = serde_json::to_vec(&done).map_err(Problem::internal)?;

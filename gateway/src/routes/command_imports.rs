@@ -6,29 +6,25 @@ use std::time::Instant;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use contracts::{Action, Cause, Command, ImportId};
-use futures::{StreamExt, stream};
+use contracts::{Action, ImportId};
 use read_model::{ImportRow, ImportsQuery};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::broker::Meant;
 use crate::caller::Caller;
-use crate::effect;
 use crate::input::{self, IdempotencyKey};
 use crate::openapi::problems;
 use crate::problem::{Code, Problem, Result};
 use crate::routes::control::cause_of;
+use crate::routes::errand::{Commanded, Errand, Target};
 use crate::routes::images::search;
 use crate::routes::imports::status;
 use crate::view::{CauseCode, Status};
 
-/// Commands on their way to NATS at once.
-const AT_ONCE: usize = 64;
 /// Imports that one request may command.
 const MAX_IMPORTS: u64 = 5_000;
-/// Refusals that are told one by one.
-const MAX_REFUSED: usize = 100;
 
 problems!(
     CommandsProblems: InvalidRequest,
@@ -79,32 +75,6 @@ struct ImportFilter {
     status: Option<String>,
     #[schema(max_length = 200)]
     q: Option<String>,
-}
-
-/// What came of a command to many imports.
-#[derive(Default, Serialize, ToSchema)]
-pub(crate) struct Commanded {
-    /// Imports that match.
-    matching: u64,
-    /// Commands that are queued.
-    accepted: u64,
-    /// Imports that cannot do it, at most 100 of them.
-    refused: Vec<Refused>,
-    /// All of those.
-    refused_count: u64,
-    /// No refusal will pass by itself.
-    #[serde(skip)]
-    settled: bool,
-}
-
-/// An import that cannot do it.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Refused {
-    id: String,
-    #[schema(example = "not_possible")]
-    code: &'static str,
-    /// Why, and what to do instead.
-    detail: String,
 }
 
 /// How many a command would go to right now.
@@ -159,57 +129,61 @@ pub(crate) async fn command_imports(
     let wanted: Commands = input::object(&body, hint)?;
     let action = wanted.action()?;
     let requested_by = input::requested_by(wanted.requested_by.clone(), &caller)?;
-    let mut query = wanted.query()?;
+    let query = wanted.query()?;
     let preview = wanted.preview;
     let key = key.filter(|_| !preview);
     // The same key stands for the same request only.
     let whole = key.as_ref();
     let whole = whole.map(|key| key.of_request(&[b"imports/commands\n", &body]));
-    if let Some(whole) = &whole
-        && let Some(answer) = app.broker.answered(whole).await?
-    {
-        return Ok(Json(answer).into_response());
-    }
-    let found = app
-        .reads
-        .ask(app.reads.model.imports(query.clone()))
-        .await?;
-    let matching = found.total;
-    if matching > MAX_IMPORTS && !preview {
-        let rule = format!("narrower: {matching} imports match, and one request commands 5000");
-        return Err(Problem::parameter("filter", &rule));
-    }
-    let claim = match whole {
-        Some(whole) => Some(app.broker.claim(whole, ImportId::generate(), None).await?),
+    let begun = match &whole {
+        Some(whole) => app.broker.begun(whole).await?,
         None => None,
     };
+    let until = began + app.limits.request / 2;
+    let mut found = Vec::new();
+    let claim = match (begun, whole) {
+        (None, Some(whole)) => {
+            found = find(&app, query, until).await?;
+            let imports = found.iter().map(|row| row.id.clone()).collect();
+            let meant = Meant {
+                imports,
+                ..Meant::default()
+            };
+            let claim = app.broker.claim(whole, ImportId::generate(), meant);
+            Some(claim.await?)
+        }
+        (None, None) => {
+            found = find(&app, query, until).await?;
+            None
+        }
+        (begun, _) => begun,
+    };
+    if let Some(answer) = claim.as_ref().and_then(|claim| claim.record.answer.clone()) {
+        return Ok(Json(answer).into_response());
+    }
+    let targets = match &claim {
+        // It ended halfway, or is under way: it is about what matched then, whatever matches by now.
+        Some(claim) if claim.repeated => Target::meant(&claim.record.imports),
+        _ => found.into_iter().map(Target::found).collect(),
+    };
+    let matching = targets.len() as u64;
     let errand = Errand {
         app: &app,
         action,
         requested_by,
         key: key.as_ref(),
         preview,
-        until: began + app.limits.request / 2,
+        until,
     };
     let mut all = Commanded {
         matching,
         settled: true,
         ..Commanded::default()
     };
-    let mut rows = found.items;
-    while let Some(last) = rows.last() {
-        query.after = Some(last.id.clone());
-        let more = rows.len() == query.per_page as usize;
-        errand.run(std::mem::take(&mut rows), &mut all).await?;
-        if more {
-            let page = app.reads.model.imports(query.clone());
-            rows = app.reads.ask(page).await?.items;
-        }
-    }
+    errand.run(targets, &mut all).await?;
     if preview {
         if !all.settled {
-            let detail = "There was no time to look at all that match. Narrow the filter.";
-            return Err(Problem::new(Code::Timeout, detail));
+            return Err(no_time());
         }
         let able = all.accepted;
         return Ok(Json(Preview { matching, able }).into_response());
@@ -228,6 +202,33 @@ pub(crate) async fn command_imports(
         }
         _ => Ok(Json(all).into_response()),
     }
+}
+
+/// All imports that match, unless they are too many, or `until` comes first.
+async fn find(app: &App, mut query: ImportsQuery, until: Instant) -> Result<Vec<ImportRow>> {
+    let mut rows = Vec::new();
+    loop {
+        let page = app.reads.model.imports(query.clone());
+        let page = app.reads.ask(page).await?;
+        let matching = page.total;
+        if matching > MAX_IMPORTS {
+            let rule = format!("narrower: {matching} imports match, and one request commands 5000");
+            return Err(Problem::parameter("filter", &rule));
+        }
+        rows.extend(page.items);
+        if !page.has_more {
+            return Ok(rows);
+        }
+        if Instant::now() > until {
+            return Err(no_time());
+        }
+        query.after = rows.last().map(|row| row.id.clone());
+    }
+}
+
+fn no_time() -> Problem {
+    let detail = "There was no time to look at all that match. Narrow the filter.";
+    Problem::new(Code::Timeout, detail)
 }
 
 impl Commands {
@@ -260,95 +261,5 @@ impl Commands {
         }
         let rule = "filled: an empty one matches every import, which takes \"all\": true beside it";
         Err(Problem::parameter("filter", rule))
-    }
-}
-
-/// One command to many imports.
-struct Errand<'a> {
-    app: &'a App,
-    action: Action,
-    requested_by: Option<String>,
-    key: Option<&'a IdempotencyKey>,
-    /// Nothing is queued: what would be is counted as accepted.
-    preview: bool,
-    /// Nothing is begun after this.
-    until: Instant,
-}
-
-impl Errand<'_> {
-    /// Fails only while nothing at all was accepted and nothing can be.
-    async fn run(&self, rows: Vec<ImportRow>, all: &mut Commanded) -> Result<()> {
-        let mut outcomes = stream::iter(rows)
-            .map(|row| async move { (row.id.clone(), self.command(&row).await) })
-            .buffer_unordered(AT_ONCE);
-        while let Some((id, outcome)) = outcomes.next().await {
-            match outcome {
-                Ok(()) => all.accepted += 1,
-                Err(problem) if all.accepted == 0 && problem.code.status().is_server_error() => {
-                    return Err(problem);
-                }
-                Err(problem) => {
-                    all.settled &= !problem.code.status().is_server_error();
-                    all.refused_count += 1;
-                    if all.refused.len() < MAX_REFUSED {
-                        all.refused.push(Refused {
-                            id: id.into(),
-                            code: problem.code.as_str(),
-                            detail: problem.detail().to_owned(),
-                        });
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn command(&self, row: &ImportRow) -> Result<()> {
-        if Instant::now() > self.until {
-            return Err(Problem::new(
-                Code::Timeout,
-                "There was no time left for this one. Ask again.",
-            ));
-        }
-        let command = Command {
-            import_id: row.id.clone(),
-            action: self.action.clone(),
-            requested_by: self.requested_by.clone(),
-        };
-        let key = self.key.map(|key| {
-            let part = key.part(row.id.as_str());
-            part.of_request(&[self.action.code().as_bytes()])
-        });
-        if let Some(key) = &key
-            && self.app.broker.answered(key).await?.is_some()
-        {
-            return Ok(());
-        }
-        effect::check(row, &self.action, self.matching(row).await?)?;
-        if self.preview {
-            return Ok(());
-        }
-        let done = self.action.code();
-        self.app.broker.command(&command, key, &done).await?;
-        Ok(())
-    }
-
-    /// How many failed entries a retry would queue.
-    async fn matching(&self, row: &ImportRow) -> Result<Option<u64>> {
-        match &self.action {
-            Action::Retry { cause: None, .. } => Ok(Some(row.failed)),
-            Action::Retry {
-                cause: Some(cause), ..
-            } if row.failed > 0 => self.failed_with(row, *cause).await.map(Some),
-            Action::Retry { .. } => Ok(Some(0)),
-            _ => Ok(None),
-        }
-    }
-
-    async fn failed_with(&self, row: &ImportRow, cause: Cause) -> Result<u64> {
-        let reads = &self.app.reads;
-        let groups = reads.ask(reads.model.failures(&row.id)).await?;
-        let found = groups.iter().find(|group| group.cause == cause);
-        Ok(found.map_or(0, |group| group.count))
     }
 }

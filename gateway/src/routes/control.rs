@@ -245,7 +245,8 @@ async fn command(
     let import = command.import_id.as_str().as_bytes();
     let key = key.map(|key| key.of_request(&[import, b"\n", code.as_bytes(), b"\n", &body]));
     if let Some(key) = &key
-        && let Some(answer) = app.broker.answered(key).await?
+        && let Some(begun) = app.broker.begun(key).await?
+        && let Some(answer) = begun.record.answer
     {
         return Ok(accepted(&command, answer));
     }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::broker::{Claim, Key};
+use crate::broker::{Claim, Key, Meant};
 use crate::caller::Caller;
 use crate::cursor::Of;
 use crate::input::{self, IdempotencyKey};
@@ -180,8 +180,11 @@ impl Deletion {
 async fn claim(app: &App, key: Key) -> Result<Claim> {
     let seen = app.reads.model.checkpoint(CHECKPOINT);
     let seen = app.reads.ask(seen).await?;
-    let claim = app.broker.claim(key, ImportId::generate(), Some(seen));
-    claim.await
+    let meant = Meant {
+        seen: Some(seen),
+        ..Meant::default()
+    };
+    app.broker.claim(key, ImportId::generate(), meant).await
 }
 
 /// The query without images that came after the event `seen`: an image's number is that of the event

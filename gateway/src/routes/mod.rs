@@ -5,6 +5,7 @@ pub(crate) mod content;
 pub(crate) mod control;
 pub(crate) mod delete_images;
 pub(crate) mod docs;
+mod errand;
 pub(crate) mod export;
 pub(crate) mod images;
 pub(crate) mod imports;

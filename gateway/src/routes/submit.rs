@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::broker::Meant;
 use crate::caller::Caller;
 use crate::input::{self, IdempotencyKey};
 use crate::openapi::problems;
@@ -96,7 +97,10 @@ pub(crate) async fn submit(
         None => ImportId::generate(),
         Some(key) => {
             let key = key.of_request(&[&body]);
-            let claim = app.broker.claim(key, ImportId::generate(), None).await?;
+            let claim = app
+                .broker
+                .claim(key, ImportId::generate(), Meant::default())
+                .await?;
             let import = claim.record.import_id;
             // Known to the projection means taken by a producer: nothing is left to repeat.
             if claim.repeated

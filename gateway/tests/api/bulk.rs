@@ -212,7 +212,7 @@ async fn nobody_deletes_everything_by_a_slip() {
     }
 }
 
-async fn commands(gateway: &Fixture) -> Vec<(String, Action)> {
+pub(crate) async fn commands(gateway: &Fixture) -> Vec<(String, Action)> {
     let messages = gateway.messages(streams::IMPORTS).await;
     let commands = messages
         .into_iter()

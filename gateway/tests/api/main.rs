@@ -11,6 +11,7 @@ mod control;
 mod errors;
 mod events;
 mod export;
+mod halfway;
 mod headers;
 mod images;
 mod imports;

@@ -1,4 +1,4 @@
-//! Deletions that are sent again with the same `Idempotency-Key`.
+//! Requests that are sent again with the same `Idempotency-Key`.
 
 use contracts::kv::IdempotencyRecord;
 use contracts::streams;
@@ -18,6 +18,22 @@ async fn with_images(count: u32) -> Fixture {
     let events = (1..=count).map(|n| imported(&one, n)).collect();
     gateway.fold(events).await;
     gateway
+}
+
+pub(crate) fn sha256(text: &str) -> String {
+    hex::encode(Sha256::digest(text))
+}
+
+/// What a gateway leaves behind that died with a request under way: the record of the key with this
+/// hash.
+pub(crate) async fn left(gateway: &Fixture, hash: &str, record: &IdempotencyRecord) {
+    let bucket = gateway.nats().context.get_key_value(streams::SUBMISSIONS);
+    let record = serde_json::to_vec(record).unwrap();
+    let created = bucket.await.unwrap();
+    created
+        .create(format!("key-{hash}"), record.into())
+        .await
+        .unwrap();
 }
 
 async fn delete(gateway: &Fixture, key: &str, body: &Value) -> Response {
@@ -92,19 +108,12 @@ async fn what_ended_halfway_is_finished_for_what_there_was_then() {
     let record = IdempotencyRecord {
         v: 1,
         import_id: import_id("none"),
-        body_sha256: hex::encode(Sha256::digest(request)),
+        body_sha256: sha256(&request),
         seen: Some(3),
+        imports: Vec::new(),
         answer: None,
     };
-    let bucket = gateway.nats().context.get_key_value(streams::SUBMISSIONS);
-    let name = format!("key-{}", hex::encode(Sha256::digest("k")));
-    let record = serde_json::to_vec(&record).unwrap();
-    bucket
-        .await
-        .unwrap()
-        .create(name, record.into())
-        .await
-        .unwrap();
+    left(&gateway, &sha256("k"), &record).await;
 
     let one = import_id("one");
     gateway
