@@ -93,8 +93,8 @@ pub(crate) struct Queued {
 /// Answered once the deletions are stored; objects and rows go when workers and the projector get to
 /// them. What does not fit into the time of one request takes another, with the `cursor` of the answer.
 /// Repeating it deletes what matches by then. With an `Idempotency-Key` it does not: a repeated request is
-/// answered as the first one was, and is never about images that came after that. The request with the
-/// `cursor` is another one, and takes another key.
+/// answered as the first one was, if that was complete, and is never about images that came after that. The
+/// request with the `cursor` is another one, and takes another key.
 #[utoipa::path(
     post,
     path = "/api/images/delete",
@@ -144,8 +144,11 @@ pub(crate) async fn delete_images(
         "deletions queued"
     );
     match claim {
-        Some(claim) => Ok(Json(app.broker.answer(claim, &queued).await?).into_response()),
-        None => Ok(Json(queued).into_response()),
+        // The rest takes another request, and what stopped this one may be that NATS is away.
+        Some(claim) if queued.complete => {
+            Ok(Json(app.broker.answer(claim, &queued).await?).into_response())
+        }
+        _ => Ok(Json(queued).into_response()),
     }
 }
 

@@ -1,12 +1,15 @@
 //! Commands that ended halfway and are sent again with the same `Idempotency-Key`.
 
+use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use contracts::kv::IdempotencyRecord;
-use contracts::{Cause, ImportId};
+use contracts::{Cause, ImportId, streams};
 use serde_json::{Value, json};
 
-use crate::bulk::commands;
+use crate::bulk::{commands, deletions};
 use crate::repeated::{left, sha256};
-use crate::seed::{accepted, cancelled, failed, import_id, listed, paused};
+use crate::seed::{
+    accepted, cancelled, failed, file, import_id, imported, imported_as, listed, object, paused,
+};
 use crate::support::{Fixture, start};
 
 const COMMANDS: &str = "/api/imports/commands";
@@ -34,6 +37,17 @@ async fn claimed(gateway: &Fixture, body: &Value, imports: &[ImportId]) {
         ..record(&format!("imports/commands\n{body}"), "none")
     };
     left(gateway, &sha256("k"), &whole).await;
+}
+
+/// Makes a stream refuse messages, so that requests end halfway; gives back how it was.
+async fn refuse(gateway: &Fixture, stream: &str, change: impl FnOnce(&mut Config)) -> Config {
+    let context = &gateway.nats().context;
+    let found = context.get_stream(stream).await.unwrap();
+    let config = found.cached_info().config.clone();
+    let mut changed = config.clone();
+    change(&mut changed);
+    context.update_stream(&changed).await.unwrap();
+    config
 }
 
 async fn repeat(gateway: &Fixture, path: &str, body: &Value) -> Value {
@@ -80,14 +94,11 @@ async fn the_key_of_a_command_to_many_is_claimed_for_those_that_match() {
             cancelled(&two),
         ])
         .await;
-    // While commands cannot be stored, so that it ends halfway.
-    let context = &gateway.nats().context;
-    let stream = context.get_stream(contracts::streams::IMPORTS).await;
-    let config = stream.unwrap().cached_info().config.clone();
-    let mut full = config.clone();
-    full.max_messages = 1;
-    full.discard = async_nats::jetstream::stream::DiscardPolicy::New;
-    context.update_stream(&full).await.unwrap();
+    let config = refuse(&gateway, streams::IMPORTS, |config| {
+        config.max_messages = 1;
+        config.discard = DiscardPolicy::New;
+    })
+    .await;
     let post = gateway.post_import(&json!({ "folder_url": crate::support::FOLDER }));
     assert_eq!(post.send().await.unwrap().status(), 202);
     let body = json!({ "action": "cancel", "filter": { "q": "holi" } });
@@ -100,6 +111,7 @@ async fn the_key_of_a_command_to_many_is_claimed_for_those_that_match() {
     let mut imports = kept.imports;
     imports.sort();
     assert_eq!(imports, [one, two]);
+    let context = &gateway.nats().context;
     context.update_stream(&config).await.unwrap();
     gateway.wait_ready().await;
     gateway.fold(vec![accepted(&import_id("late"))]).await;
@@ -111,4 +123,51 @@ async fn the_key_of_a_command_to_many_is_claimed_for_those_that_match() {
     let kept = gateway.record(&format!("key-{}", sha256("k"))).await;
     let kept: IdempotencyRecord = serde_json::from_slice(&kept.unwrap()).unwrap();
     assert_eq!(kept.imports, [] as [ImportId; 0]);
+}
+
+#[tokio::test]
+async fn deletions_that_end_halfway_tell_how_far_they_came() {
+    let mut gateway = start().await;
+    let one = import_id("one");
+    let images = (1..=700).map(|n| {
+        let mut object = object(n);
+        if n == 100 {
+            object.key = "x".repeat(3_000);
+        }
+        imported_as(&one, n, file(n, &format!("cat-{n}.jpg")), object)
+    });
+    gateway.fold(images.collect()).await;
+    // One page of images goes, and of the next all but one.
+    let config = refuse(&gateway, streams::TASKS, |config| {
+        config.max_message_size = 2_000;
+    })
+    .await;
+    let path = "/api/images/delete";
+    let body = json!({ "filter": { "import": "one" } });
+    let part = repeat(&gateway, path, &body).await;
+    assert_eq!(
+        (&part["matching"], &part["queued"], &part["complete"]),
+        (&json!(700), &json!(500), &json!(false))
+    );
+
+    let context = &gateway.nats().context;
+    context.update_stream(&config).await.unwrap();
+    gateway.wait_ready().await;
+    gateway.fold(vec![imported(&one, 701)]).await;
+    let mut rest = body.clone();
+    rest["cursor"] = part["cursor"].clone();
+    let request = gateway.client.post(gateway.url(path)).json(&rest);
+    let rest: Value = request.send().await.unwrap().json().await.unwrap();
+    assert_eq!(
+        (&rest["queued"], &rest["complete"]),
+        (&json!(200), &json!(true))
+    );
+    assert_eq!(deletions(&gateway).await.len(), 700);
+    // It was not done, so it is done again: for the images that there were at first.
+    let again = repeat(&gateway, path, &body).await;
+    assert_eq!(
+        (&again["queued"], &again["complete"]),
+        (&json!(700), &json!(true))
+    );
+    assert_eq!(deletions(&gateway).await.len(), 700);
 }
