@@ -10,7 +10,7 @@ test("sizes, counts and times for people", () => {
   assert.deepEqual([0, 999, 1000, 999_949, 999_950, 1.25e9].map(bytes), ["0 B", "999 B", "1 KB", "999.9 KB", "1 MB", "1.3 GB"]);
   assert.equal(bytes(NaN), "–");
   assert.deepEqual([0, 999, 1000, 12_345, 123_456, 1_234_567].map(count), ["0", "999", "1,000", "12,345", "123,456", "1,234,567"]);
-  assert.deepEqual([compact(9999), compact(48_213)], ["9,999", "48.2K"]);
+  assert.deepEqual([9999, 10_000, 48_213, 999_949, 999_950, 1e9].map(compact), ["9,999", "10K", "48.2K", "999.9K", "1M", "1B"]);
   assert.deepEqual([0.4, 59.6, 3725, 90_061].map(duration), ["0 s", "1 min 0 s", "1 h 2 min", "1 d 1 h"]);
   assert.deepEqual([3, 12, 61, 130, 600, 4000].map(timeLeft), ["a few seconds", "15 s", "1 min 15 s", "2 min 15 s", "10 min", "1 h 10 min"]);
   assert.equal(timeLeft(null), "–");
@@ -23,6 +23,13 @@ test("sizes, counts and times for people", () => {
 test("time left does not flicker while the rate does", () => {
   const shown = new Set([300, 297, 303, 299, 295].map(format.timeLeft));
   assert.ok(shown.size <= 2, [...shown].join());
+});
+
+test("moments, where the reader is", () => {
+  const at = new Date(2026, 10, 4, 9, 5, 7).toISOString();
+  assert.equal(format.when(at), "Nov 4, 2026, 09:05:07");
+  assert.equal(format.day(at), "Nov 4, 2026");
+  for (const none of [null, undefined, "", "soon"]) assert.deepEqual([format.when(none), format.day(none)], ["–", "–"]);
 });
 
 test("ages", () => {

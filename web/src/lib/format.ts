@@ -1,27 +1,17 @@
 // Numbers, sizes and times for people.
-
-/** Made when it is first needed: each takes milliseconds. */
-function once<T>(make: () => T): () => T {
-  let made: T | undefined;
-  return () => (made ??= make());
-}
-const short = once(() => new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 }));
-const moment = once(() => new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium" }));
-const calendar = once(() => new Intl.DateTimeFormat("en", { dateStyle: "medium" }));
-const relative = once(() => new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "long" }));
+// English, and without Intl: what it reads to format its first number or date takes a slow phone a tenth
+// of a second, and every screen has some.
 
 export const NONE = "–";
 
-/** With commas; every screen has some, and Intl's first number takes a phone a tenth of a second. */
+/** With commas. */
 export const count = (n: number): string => String(n).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 /** With at most one digit behind the point. */
 const decimal = (n: number): string => count(Math.round(n * 10) / 10);
-export const compact = (n: number): string => (Math.abs(n) < 10_000 ? count(n) : short().format(n));
+export const compact = (n: number): string => (n < 10_000 ? count(n) : scaled(n, ["", "K", "M", "B", "T"]));
 export const plural = (n: number, one: string, many = `${one}s`): string => `${count(n)} ${n === 1 ? one : many}`;
 
-export function bytes(n: number): string {
-  if (!Number.isFinite(n)) return NONE;
-  const units = ["B", "KB", "MB", "GB", "TB", "PB"];
+function scaled(n: number, units: string[]): string {
   let value = n;
   let unit = 0;
   // 999,950 is not "1,000 KB".
@@ -29,8 +19,10 @@ export function bytes(n: number): string {
     value /= 1000;
     unit += 1;
   }
-  return `${decimal(value)} ${units[unit]}`;
+  return `${decimal(value)}${units[unit]}`;
 }
+
+export const bytes = (n: number): string => (Number.isFinite(n) ? scaled(n, [" B", " KB", " MB", " GB", " TB", " PB"]) : NONE);
 
 /** A rate, with as many digits as can be read while it moves. */
 export function rate(n: number | null): string {
@@ -61,28 +53,33 @@ export function timeLeft(seconds: number | null): string {
 
 const parse = (iso: string | null | undefined): number => (iso ? Date.parse(iso) : NaN);
 
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const dayOf = (at: Date): string => `${MONTHS[at.getMonth()]} ${at.getDate()}, ${at.getFullYear()}`;
+const two = (n: number): string => String(n).padStart(2, "0");
+
+/** Day and time where the reader is. */
 export function when(iso: string | null | undefined): string {
-  const at = parse(iso);
-  if (Number.isNaN(at)) return NONE;
-  return moment().format(new Date(at));
+  const at = new Date(parse(iso));
+  if (Number.isNaN(at.getTime())) return NONE;
+  return `${dayOf(at)}, ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
 }
 
 export function day(iso: string | null | undefined): string {
-  const at = parse(iso);
-  return Number.isNaN(at) ? NONE : calendar().format(new Date(at));
+  const at = new Date(parse(iso));
+  return Number.isNaN(at.getTime()) ? NONE : dayOf(at);
 }
 
 export function ago(iso: string | null | undefined, now: number): string {
   const at = parse(iso);
   if (Number.isNaN(at)) return NONE;
   // What is a moment ahead of this clock, or came since `now` was read, is new.
-  const s = Math.min(0, Math.round((at - now) / 1000));
-  const age = Math.abs(s);
-  if (age < 10) return "just now";
-  if (age < 55) return relative().format(Math.round(s / 10) * 10, "second");
-  if (age < 3570) return relative().format(Math.round(s / 60), "minute");
-  if (age < 86_400) return relative().format(Math.round(s / 3600), "hour");
-  if (age < 30 * 86_400) return relative().format(Math.round(s / 86_400), "day");
+  const s = Math.max(0, Math.round((now - at) / 1000));
+  if (s < 10) return "just now";
+  if (s < 55) return `${Math.round(s / 10) * 10} seconds ago`;
+  if (s < 3570) return `${plural(Math.round(s / 60), "minute")} ago`;
+  if (s < 86_400) return `${plural(Math.round(s / 3600), "hour")} ago`;
+  const days = Math.round(s / 86_400);
+  if (days < 30) return days === 1 ? "yesterday" : `${days} days ago`;
   return day(iso);
 }
 
