@@ -8,6 +8,9 @@ import { App } from "./app";
 import { fetchScreen } from "./screens";
 import "./styles/index.css";
 
+/** From then on the frame is better than a skeleton: it can be used, and says what is wrong. */
+const LATE_MS = 1_000;
+
 // Addresses of the earlier page, in old messages and bookmarks.
 if (location.hash.startsWith("#/")) history.replaceState(null, "", location.hash.slice(1));
 
@@ -32,11 +35,12 @@ const cache = new QueryClient({
   },
 });
 
-askEarly(cache);
 const root = document.getElementById("root");
-// Until then there is the document's own skeleton: to put another in its place would take a phone as long
-// as the screen itself.
-void fetchScreen(location.pathname).then(() => {
+// Until then there is the document's own skeleton: to put another in its place, and then the screen in
+// place of that, takes a phone as long as the screen itself.
+const ready = Promise.all([fetchScreen(location.pathname), askEarly(cache)]);
+const late = new Promise((resolve) => setTimeout(resolve, LATE_MS));
+void Promise.race([ready, late]).then(() => {
   if (!root) return;
   const page = createRoot(root);
   // In steps that let the browser breathe.

@@ -4,11 +4,12 @@ import type { QueryClient } from "@tanstack/react-query";
 import { imageFilter } from "./calls";
 import { importQuery, newestImages } from "./queries";
 
-export function askEarly(cache: QueryClient): void {
+/** Resolves once it is answered, or cannot be. */
+export async function askEarly(cache: QueryClient): Promise<void> {
   const { pathname, search } = location;
   const job = decoded(/^\/imports\/([^/]+)$/.exec(pathname)?.[1] ?? "");
-  if (job) void cache.prefetchQuery(importQuery(job));
-  if (pathname === "/gallery") void cache.prefetchQuery(newestImages(imageFilter(new URLSearchParams(search))));
+  if (job) await cache.prefetchQuery(importQuery(job));
+  if (pathname === "/gallery") await cache.prefetchQuery(newestImages(imageFilter(new URLSearchParams(search))));
 }
 
 /** Empty for what cannot be decoded: people break addresses when they copy them. */
