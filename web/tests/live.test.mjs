@@ -4,8 +4,7 @@ import test from "node:test";
 // The module reads these when it is loaded.
 globalThis.sessionStorage ??= { getItem: () => null, setItem() {}, removeItem() {} };
 const { load } = await import("./load.mjs");
-const live = await load("api/live.ts");
-const { patched, matches, isOutdated } = live;
+const { patched, matches, isOutdated } = await load("api/live.ts");
 
 const job = (id, more = {}) => ({ id, created_at: `2026-01-0${id}`, status: "processing", folder_name: `Folder ${id}`, ...more });
 const list = (...jobs) => ({ pages: [{ imports: jobs, total: jobs.length, next_cursor: null }], pageParams: [null] });
@@ -41,12 +40,19 @@ test("what belongs further down than the list is loaded waits there", () => {
   assert.deepEqual(after.pages.map(({ total }) => total), [10, 10]);
 });
 
-test("a list is outdated where it shows as under way what the stream does not tell", () => {
-  
-  assert.ok(isOutdated(list(job("3"), job("2")), new Set(["3"])));
-  assert.ok(!isOutdated(list(job("3"), job("2")), new Set(["3", "2"])));
-  assert.ok(!isOutdated(list(job("3", { status: "completed" })), new Set()));
-  assert.ok(!isOutdated(undefined, new Set()));
+test("a list is outdated where it shows as under way what the stream does not tell, or tells otherwise", () => {
+  const [three, two] = [job("3"), job("2")];
+  assert.ok(isOutdated(list(three, two), changed(three)));
+  assert.ok(!isOutdated(list(three, two), changed(three, { ...two, status: "paused" })));
+  assert.ok(isOutdated(list(three), changed({ ...three, status: "completed" })));
+  assert.ok(!isOutdated(list({ ...three, status: "completed" }), changed()));
+  assert.ok(!isOutdated(undefined, changed()));
+});
+
+test("times with more and fewer digits are ordered as times", () => {
+  const at = (id, created_at) => job(id, { created_at });
+  const after = patched(list(at("a", "2026-01-01T10:00:00.9Z"), at("b", "2026-01-01T10:00:00Z")), changed(at("c", "2026-01-01T10:00:00.512Z")), {});
+  assert.deepEqual(after.pages[0].imports.map((each) => each.id), ["a", "c", "b"]);
 });
 
 test("a row that no longer matches stays until the list is loaded again", () => {

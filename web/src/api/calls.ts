@@ -14,7 +14,7 @@ const of = (importId: string): string => `/api/imports/${id(importId)}`;
 
 export const PER_PAGE = 50;
 
-/** Where there are keys, the key's name says it better. */
+/** Where there are keys, the name of the key, if it has one, says it better. */
 const asker = (): { requested_by?: string } => (apiKey.get() ? {} : { requested_by: "page" });
 
 export const getSession = (signal: Signal) => json<Session>("/api/session", { signal });
@@ -48,8 +48,8 @@ export interface Narrowed {
   cause?: string;
   item_id?: string;
 }
-export const command = (importId: string, action: Command, narrowed: Narrowed = {}) =>
-  post<{ message: string; matching?: number }>(`${of(importId)}/${action}`, { ...narrowed, ...asker() });
+export const command = (importId: string, action: Command, narrowed: Narrowed = {}, key?: string) =>
+  post<{ message: string; matching?: number }>(`${of(importId)}/${action}`, { ...narrowed, ...asker() }, key);
 export const previewRetry = (importId: string, narrowed: Narrowed) => post<{ matching: number }>(`${of(importId)}/retry`, { ...narrowed, preview: true });
 
 /** Nothing is narrowed down by accident: all of them must be asked for. */
@@ -57,7 +57,7 @@ const among = <T extends object>(filter: T): { filter: T; all?: true } => (Objec
 
 export const previewCommands = (action: Command, filter: ImportFilter) =>
   post<{ matching: number; able: number }>("/api/imports/commands", { action, ...among(filter), preview: true });
-export const commands = (action: Command, filter: ImportFilter) => post<BulkReport>("/api/imports/commands", { action, ...among(filter) });
+export const commands = (action: Command, filter: ImportFilter, key: string) => post<BulkReport>("/api/imports/commands", { action, ...among(filter) }, key);
 
 /** What the gallery's address narrows down. */
 export function imageFilter(params: URLSearchParams): ImageFilter {
@@ -72,8 +72,8 @@ export const deleteImage = (image: number) => json<{ message: string }>(`/api/im
 
 export type Selection = { filter: ImageFilter; all?: true } | { ids: number[] };
 export const previewDelete = (selection: Selection) => post<{ matching: number }>("/api/images/delete", { ...selection, preview: true });
-export const deleteImages = (selection: Selection, cursor: Cursor) =>
-  post<DeleteReport>("/api/images/delete", cursor ? { ...selection, cursor } : selection);
+export const deleteImages = (selection: Selection, cursor: Cursor, key: string) =>
+  post<DeleteReport>("/api/images/delete", cursor ? { ...selection, cursor } : selection, key);
 
 export const selectionOf = (filter: ImageFilter): Selection => among(filter);
 

@@ -72,15 +72,18 @@ export function takeOverview(overview: Overview): void {
   });
 }
 
-const isOpen = ({ status }: Import): boolean => status === "processing" || status === "paused";
+const isOpen = (job: Import | undefined): boolean => job?.status === "processing" || job?.status === "paused";
 
 /** As the gateway searches: in names, folders and ids. */
 export const matches = (job: Import, { status, q }: ImportFilter): boolean =>
   (!status || job.status === status) &&
   (!q || [job.folder_name, job.folder, job.id].some((text) => text?.toLowerCase().includes(q.toLowerCase())));
 
-/** Newest first, as the gateway orders them. */
-const before = (a: Import, b: Import): boolean => (a.created_at === b.created_at ? a.id > b.id : a.created_at > b.created_at);
+/** Newest first, as the gateway orders them. Times are written with as many digits as they have. */
+function before(a: Import, b: Import): boolean {
+  const apart = Date.parse(a.created_at) - Date.parse(b.created_at);
+  return apart === 0 ? a.id > b.id : apart > 0;
+}
 
 /** Rows change where they are, and one that matches by now comes in where it belongs, unless that is further down than the list is loaded. A row that no longer matches stays until the list is loaded again, lest rows jump away under the pointer. */
 export function patched(data: InfiniteData<ImportPage>, jobs: Map<string, Import>, filter: ImportFilter): InfiniteData<ImportPage> {
@@ -117,9 +120,9 @@ function applyImports(cache: QueryClient, jobs: Map<string, Import>): void {
   }
 }
 
-/** Whether a list shows an import as under way of which the stream says nothing: it ended before the stream began. */
-export const isOutdated = (data: InfiniteData<ImportPage> | undefined, heard: ReadonlySet<string>): boolean =>
-  data?.pages.some((page) => page.imports.some((job) => isOpen(job) && !heard.has(job.id))) ?? false;
+/** Whether a list shows an import as under way that the stream does not tell, for it ended before the stream began, or tells otherwise. */
+export const isOutdated = (data: InfiniteData<ImportPage> | undefined, heard: ReadonlyMap<string, Import>): boolean =>
+  data?.pages.some((page) => page.imports.some((job) => isOpen(job) && !isOpen(heard.get(job.id)))) ?? false;
 
 let stream: Stream | null = null;
 let wanted: string | null = null;
@@ -135,7 +138,7 @@ export function follow(cache: QueryClient, path: string | null): void {
   if (path === null || document.hidden) return setState({ phase: "idle" });
 
   const jobs = new Map<string, Import>();
-  const heard = new Set<string>();
+  const heard = new Map<string, Import>();
   let overview: Overview | null = null;
   let timer = 0;
   let check = 0;
@@ -154,24 +157,31 @@ export function follow(cache: QueryClient, path: string | null): void {
     if (event.type === "import") {
       const job = JSON.parse(event.data) as Import;
       jobs.set(job.id, job);
-      heard.add(job.id);
+      heard.set(job.id, job);
     } else if (event.type === "overview") overview = JSON.parse(event.data) as Overview;
     else return;
     timer ||= window.setTimeout(flush, BATCH_MS);
   };
-  // A list that was answered just before the stream began.
+  // A list may be answered just before the stream begins, and come after what it tells.
   const compare = (): void => {
+    check = 0;
     for (const query of cache.getQueryCache().findAll({ queryKey: ["imports"], type: "active" })) {
       if (isOutdated(query.state.data as InfiniteData<ImportPage> | undefined, heard)) void cache.invalidateQueries({ queryKey: query.queryKey });
     }
   };
+  const compareSoon = (): void => {
+    if (path === ALL_EVENTS) check ||= window.setTimeout(compare, TOLD_MS);
+  };
+  const unsubscribe = cache.getQueryCache().subscribe((event) => {
+    const answered = event.type === "updated" && event.action.type === "success" && !event.action.manual;
+    if (answered && event.query.queryKey[0] === "imports" && opened > 0) compareSoon();
+  });
   const onState = (next: StreamState): void => {
     if (next.phase === "open") {
       // What ended meanwhile is in no snapshot.
       if (opened > 0) void cache.invalidateQueries();
       opened += 1;
-      clearTimeout(check);
-      if (path === ALL_EVENTS) check = window.setTimeout(compare, TOLD_MS);
+      compareSoon();
     }
     if (next.phase === "ended") flush();
     setState(next);
@@ -183,6 +193,7 @@ export function follow(cache: QueryClient, path: string | null): void {
     stream = null;
     clearTimeout(timer);
     clearTimeout(check);
+    unsubscribe();
     flush();
     stop = () => {};
   };

@@ -1,5 +1,7 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
+import { useState } from "react";
 import { commands, previewCommands, type ImportFilter } from "../api/calls";
+import { randomKey } from "../api/client";
 import type { BulkReport, Command } from "../api/types";
 import { count, plural } from "../lib/format";
 import { Button } from "../ui/button";
@@ -34,7 +36,9 @@ const told = ({ accepted, matching, refused_count: refused }: BulkReport): strin
 export function BulkDialog({ action, filter, onClose }: { action: Command; filter: ImportFilter; onClose: () => void }) {
   const text = TEXT[action];
   const preview = useQuery({ queryKey: ["preview", action, filter], queryFn: () => previewCommands(action, filter), staleTime: 0, gcTime: 0 });
-  const run = useMutation({ mutationFn: () => commands(action, filter) });
+  // Once more after an error is the very same.
+  const [key] = useState(randomKey);
+  const run = useMutation({ mutationFn: () => commands(action, filter, key) });
   const able = preview.data?.able;
   const report = run.data;
   return (

@@ -23,10 +23,15 @@ export function Dialog({ title: heading, onClose, size = "small", children, acti
   });
   useLayoutEffect(() => {
     const shown = dialog.current;
+    const origin = document.activeElement;
     shown?.showModal();
     // What is safe and wanted most, else the title: not the button that closes.
     shown?.querySelector<HTMLElement>("[data-first]")?.focus();
-    return () => shown?.close();
+    return () => {
+      shown?.close();
+      // Where the focus came from may be gone meanwhile.
+      if (!origin?.isConnected || origin === document.body) document.getElementById("main")?.focus({ preventScroll: true });
+    };
   }, []);
   // What had it may be gone by a step within the dialog.
   useLayoutEffect(() => {

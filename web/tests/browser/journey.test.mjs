@@ -100,8 +100,10 @@ test("one image is retried, and its history and its group follow without a reloa
   await page.getByRole("button", { name: "Retry 1 image" }).click();
   await history.locator(".state.imported").waitFor();
   assert.ok(await page.evaluate(() => document.activeElement.closest("dialog") !== null), "its button is gone, the focus is not");
-  await page.keyboard.press("Escape");
   await until("the other four are listed", async () => (await items.count()) === 4);
+  await page.keyboard.press("Escape");
+  await history.waitFor({ state: "detached" });
+  assert.equal(await page.evaluate(() => document.activeElement.id), "main", "where it came from is gone");
   assertCalm(page);
 });
 

@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useRef, useState } from "react";
 import { deleteImages, previewDelete, type Selection } from "../../api/calls";
+import { randomKey } from "../../api/client";
 import { count, plural } from "../../lib/format";
 import { Button } from "../../ui/button";
 import { Dialog } from "../../ui/dialog";
@@ -27,6 +28,8 @@ export function DeleteDialog({ selection, what, onClose, onQueued }: Props) {
   const stop = useRef(false);
   const cursor = useRef<string | null>(null);
   const queued = useRef(0);
+  /** Until it is answered: who goes on after an error asks the very same again. */
+  const key = useRef(randomKey());
   const matching = preview.data?.matching;
   const confirmed = matching !== undefined && (matching < MANY || typed.replace(/\D/g, "") === String(matching));
 
@@ -36,7 +39,8 @@ export function DeleteDialog({ selection, what, onClose, onQueued }: Props) {
     setRun({ state: "running", queued: queued.current, matching: all });
     try {
       for (;;) {
-        const answer = await deleteImages(selection, cursor.current);
+        const answer = await deleteImages(selection, cursor.current, key.current);
+        key.current = randomKey();
         queued.current += answer.queued;
         cursor.current = answer.cursor;
         onQueued();

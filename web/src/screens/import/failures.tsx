@@ -79,7 +79,7 @@ export const Failures = memo(function Failures({ job }: { job: Import }) {
   const cache = useQueryClient();
   useChanged(failed, () => {
     if (failed > 0) void groups.refetch();
-    void cache.invalidateQueries({ queryKey: ["failed-items", job.id] });
+    for (const key of ["failed-items", "item"]) void cache.invalidateQueries({ queryKey: [key, job.id] });
   });
   const list = groups.data ?? [];
   const title = useRef<HTMLHeadingElement>(null);

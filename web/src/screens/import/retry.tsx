@@ -1,5 +1,7 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
 import { command, previewRetry, type Narrowed } from "../../api/calls";
+import { randomKey } from "../../api/client";
 import { awaitChange } from "../../api/live";
 import type { Import } from "../../api/types";
 import { plural, words } from "../../lib/format";
@@ -12,8 +14,10 @@ import { Problem } from "../../ui/problem";
 export function RetryDialog({ job, narrowed, advice, onClose }: { job: Import; narrowed: Narrowed; advice?: string; onClose: () => void }) {
   const cache = useQueryClient();
   const preview = useQuery({ queryKey: ["preview", job.id, narrowed], queryFn: () => previewRetry(job.id, narrowed), staleTime: 0, gcTime: 0 });
+  // Once more after an error is the very same.
+  const [key] = useState(randomKey);
   const retry = useMutation({
-    mutationFn: () => command(job.id, "retry", narrowed),
+    mutationFn: () => command(job.id, "retry", narrowed, key),
     onSuccess: ({ message }) => {
       notify(message);
       const askAgain = (): void => {
