@@ -42,7 +42,8 @@ nats-passwords:
 
 # Run every test; arguments go to `cargo test`, and then the page's and deploy/'s tests are left out
 test *ARGS: tools page
-    cargo test --workspace --locked "$@"
+    @# They wait most of the time, for processes: one thread more than there are cores.
+    RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) + 1))}" cargo test --workspace --locked "$@"
     @[[ $# -gt 0 ]] || bin/just test-page
     @[[ $# -gt 0 ]] || bin/just test-deploy
 

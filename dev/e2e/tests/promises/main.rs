@@ -2,6 +2,7 @@
 //! and cut off. One binary, so that the tests run beside each other while they wait.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod chaos;
 mod cluster;
 mod fairness;
 mod fleet;

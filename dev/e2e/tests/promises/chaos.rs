@@ -1,10 +1,9 @@
 //! Short runs: one on every test, and the seeds that once found something.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::time::Duration;
 
-use chaos::Options;
-use chaos::plan::Size;
+use ::chaos::Options;
+use ::chaos::plan::Size;
 
 /// Small enough to share two cores with other tests.
 fn size(seconds: u64) -> Size {
@@ -25,7 +24,7 @@ async fn survive(seed: u64, seconds: u64) {
         program: testkit::fleet::program().unwrap(),
         folder: folder.path().to_path_buf(),
     };
-    let report = chaos::run(&options).await;
+    let report = ::chaos::run(&options).await;
     let innocent = report
         .as_ref()
         .is_ok_and(|report| report.violations.is_empty());
