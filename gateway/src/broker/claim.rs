@@ -5,7 +5,8 @@
 //! a request under way, or of one that ended halfway: whoever repeats it does it again, which must be
 //! harmless, and the first answer that is kept is everybody's.
 
-use async_nats::jetstream::kv::{Operation, UpdateErrorKind};
+use async_nats::jetstream::kv::UpdateErrorKind;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use contracts::ImportId;
 use contracts::kv::IdempotencyRecord;
 use serde::Serialize;
@@ -71,10 +72,11 @@ impl Broker {
                         revision,
                     });
                 }
-                // None: its time was up just now, between the two calls.
-                let known = known(&link, &key).await?;
-                let (record, revision) =
-                    known.ok_or_else(|| away(anyhow::anyhow!("the key's record vanished")))?;
+                // None: its time was up just now, between the two calls. That is no outage.
+                let (record, revision) = known(&link, &key).await?.ok_or_else(|| {
+                    let detail = "The key's record is gone just now. Send the request again.";
+                    Failed::Refused(Problem::new(Code::QueueUnavailable, detail))
+                })?;
                 Ok(Claim {
                     key,
                     record,
@@ -132,16 +134,25 @@ impl Broker {
 
 /// What `key` stands for, if it was used for the same before, and the record's revision.
 async fn known(link: &Link, key: &Key) -> Result<Option<(IdempotencyRecord, u64)>, Failed> {
-    let entry = link.submissions.entry(&key.record).await.map_err(away)?;
-    let Some(entry) = entry.filter(|entry| entry.operation == Operation::Put) else {
-        return Ok(None);
+    // Not by `entry`, which any replica answers: one that lags knows no record, or not its answer.
+    let bucket = &link.submissions;
+    let subject = format!("{}{}", bucket.prefix, key.record);
+    let last = bucket.stream.get_last_raw_message_by_subject(&subject);
+    let last = match last.await {
+        Ok(last) => last,
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
+        Err(error) => return Err(away(error)),
     };
-    let known: IdempotencyRecord = serde_json::from_slice(&entry.value).map_err(defect)?;
+    // What marks a deletion is empty.
+    if last.payload.is_empty() {
+        return Ok(None);
+    }
+    let known: IdempotencyRecord = serde_json::from_slice(&last.payload).map_err(defect)?;
     if known.body_sha256 != key.body_sha256 {
         return Err(Failed::Refused(Problem::new(
             Code::KeyReused,
             "This Idempotency-Key was used for another request. Use a fresh key for each.",
         )));
     }
-    Ok(Some((known, entry.revision)))
+    Ok(Some((known, last.sequence)))
 }

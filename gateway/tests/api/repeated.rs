@@ -1,5 +1,6 @@
 //! Requests that are sent again with the same `Idempotency-Key`.
 
+use async_nats::jetstream::stream::{Config, Source};
 use contracts::kv::IdempotencyRecord;
 use contracts::streams;
 use reqwest::Response;
@@ -8,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::bulk::deletions;
 use crate::seed::{deleted, import_id, imported};
-use crate::support::{Fixture, problem, start};
+use crate::support::{Fixture, PATIENCE, problem, start};
 
 const PATH: &str = "/api/images/delete";
 
@@ -128,4 +129,43 @@ async fn what_ended_halfway_is_finished_for_what_there_was_then() {
     assert_eq!(deletions(&gateway).await, old);
     let again: Value = delete(&gateway, "k", &body).await.json().await.unwrap();
     assert_eq!(again, answer);
+}
+
+#[tokio::test]
+async fn a_replica_that_lags_makes_no_difference() {
+    let gateway = with_images(3).await;
+    // It answers direct reads of the bucket as well, and has none of the keys' records.
+    let lagging = Config {
+        name: "LAGGING".into(),
+        mirror: Some(Source {
+            name: format!("KV_{}", streams::SUBMISSIONS),
+            filter_subject: Some("$KV.SUBMISSIONS.other".into()),
+            ..Source::default()
+        }),
+        mirror_direct: true,
+        allow_direct: true,
+        ..Config::default()
+    };
+    let context = &gateway.nats().context;
+    context.create_stream(lagging).await.unwrap();
+    // With its first message it begins to answer.
+    let bucket = context.get_key_value(streams::SUBMISSIONS).await.unwrap();
+    bucket.put("other", "".into()).await.unwrap();
+    let body = json!({ "filter": { "import": "one" } });
+    let first: Value = delete(&gateway, "k", &body).await.json().await.unwrap();
+    let name = format!("key-{}", sha256("k"));
+    testkit::until("a direct read finds nothing", PATIENCE, || async {
+        gateway.record(&name).await.is_none().then_some(())
+    })
+    .await;
+    for _ in 0..20 {
+        let again = delete(&gateway, "k", &body).await;
+        assert_eq!(again.status(), 200);
+        assert_eq!(again.json::<Value>().await.unwrap(), first);
+    }
+    let url = gateway.url("/api/imports/one/pause");
+    for _ in 0..20 {
+        let pause = gateway.client.post(&url).header("idempotency-key", "l");
+        assert_eq!(pause.send().await.unwrap().status(), 202);
+    }
 }
