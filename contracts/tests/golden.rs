@@ -244,11 +244,13 @@ fn every_kv_value_reads_and_writes_its_golden_file() {
         import_id: "import-1".parse().unwrap(),
         body_sha256: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".into(),
         seen: None,
+        matching: None,
         imports: Vec::new(),
         answer: None,
     };
     check_value("kv.idempotency_record", &record);
     let bulk = IdempotencyRecord {
+        matching: Some(2),
         imports: vec!["import-1".parse().unwrap(), "import-2".parse().unwrap()],
         ..record.clone()
     };

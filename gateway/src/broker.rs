@@ -169,6 +169,7 @@ impl Broker {
         &self,
         command: &Command,
         key: Option<Key>,
+        meant: Meant,
         answer: &impl Serialize,
     ) -> Result<Value> {
         let Some(key) = key else {
@@ -176,9 +177,7 @@ impl Broker {
             self.queue_command(command, &message_id).await?;
             return serde_json::to_value(answer).map_err(Problem::internal);
         };
-        let claim = self
-            .claim(key, command.import_id.clone(), Meant::default())
-            .await?;
+        let claim = self.claim(key, command.import_id.clone(), meant).await?;
         if let Some(answer) = claim.record.answer {
             return Ok(answer);
         }

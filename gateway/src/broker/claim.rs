@@ -30,6 +30,8 @@ pub(crate) struct Key {
 pub(crate) struct Meant {
     /// The sequence of the last event that was folded.
     pub(crate) seen: Option<u64>,
+    /// How many images or failed entries match.
+    pub(crate) matching: Option<u64>,
     /// The imports that match.
     pub(crate) imports: Vec<ImportId>,
 }
@@ -59,6 +61,7 @@ impl Broker {
             import_id: import,
             body_sha256: key.body_sha256.clone(),
             seen: meant.seen,
+            matching: meant.matching,
             imports: meant.imports,
             answer: None,
         };

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use contracts::kv::IdempotencyRecord;
 use contracts::{Action, Cause, Command, ImportId};
 use http::StatusCode;
 use http::header::{HeaderValue, LOCATION};
@@ -17,6 +18,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::broker::Meant;
 use crate::caller::Caller;
 use crate::effect::{check, matching, nothing_to_retry};
 use crate::input::{self, IdempotencyKey};
@@ -244,23 +246,39 @@ async fn command(
     let code = command.action.code();
     let import = command.import_id.as_str().as_bytes();
     let key = key.map(|key| key.of_request(&[import, b"\n", code.as_bytes(), b"\n", &body]));
-    if let Some(key) = &key
-        && let Some(begun) = app.broker.begun(key).await?
-        && let Some(answer) = begun.record.answer
-    {
-        return Ok(accepted(&command, answer));
-    }
-    let matching = matching(app, &command).await?;
-    let row = known(app, &command).await?;
+    let begun = match &key {
+        Some(key) => app.broker.begun(key).await?,
+        None => None,
+    };
+    let matching = match begun.map(|begun| begun.record) {
+        Some(IdempotencyRecord {
+            answer: Some(answer),
+            ..
+        }) => return Ok(accepted(&command, answer)),
+        // It ended halfway: what would refuse it now may be the effect that it had.
+        Some(record) => record.matching,
+        None => possible(app, &command).await?,
+    };
+    let meant = Meant {
+        matching,
+        ..Meant::default()
+    };
+    let answer = Accepted::new(&command, matching);
+    let answer = app.broker.command(&command, key, meant, &answer).await?;
+    tracing::info!(import.id = %command.import_id, command = code, key.name = caller.name.as_deref(), "command accepted");
+    Ok(accepted(&command, answer))
+}
+
+/// How many failed entries a retry would queue; fails where the command can have no effect.
+async fn possible(app: &App, command: &Command) -> Result<Option<u64>> {
+    let matching = matching(app, command).await?;
+    let row = known(app, command).await?;
     if let Some(row) = &row {
         check(row, &command.action, matching)?;
     } else if matching == Some(0) {
         return Err(nothing_to_retry("None of its entries has failed so far."));
     }
-    let answer = Accepted::new(&command, matching);
-    let answer = app.broker.command(&command, key, &answer).await?;
-    tracing::info!(import.id = %command.import_id, command = code, key.name = caller.name.as_deref(), "command accepted");
-    Ok(accepted(&command, answer))
+    Ok(matching)
 }
 
 /// The row of an import that is known; `None` if no event of it is folded, or that cannot be told.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::broker::Meant;
 use crate::effect;
 use crate::input::IdempotencyKey;
 use crate::problem::{Code, Problem, Result};
@@ -124,27 +125,35 @@ impl Errand<'_> {
             let part = key.part(id.as_str());
             part.of_request(&[self.action.code().as_bytes()])
         });
+        let begun = match &key {
+            Some(key) if row.is_none() => self.app.broker.begun(key).await?,
+            _ => None,
+        };
+        match begun {
+            Some(begun) if begun.record.answer.is_some() => return Ok(()),
+            // It ended halfway: what would refuse it now may be the effect that it had.
+            Some(_) => {}
+            None => self.check(id, row).await?,
+        }
+        if self.preview {
+            return Ok(());
+        }
+        let done = self.action.code();
+        let meant = Meant::default();
+        self.app.broker.command(&command, key, meant, &done).await?;
+        Ok(())
+    }
+
+    async fn check(&self, id: &ImportId, row: Option<ImportRow>) -> Result<()> {
         let row = match row {
             Some(row) => row,
             None => {
-                if let Some(key) = &key
-                    && let Some(begun) = self.app.broker.begun(key).await?
-                    && begun.record.answer.is_some()
-                {
-                    return Ok(());
-                }
                 let row = self.app.reads.model.import(id);
                 let row = self.app.reads.ask(row).await?;
                 row.ok_or_else(|| Problem::not_found("import with this id"))?
             }
         };
-        effect::check(&row, &self.action, self.matching(&row).await?)?;
-        if self.preview {
-            return Ok(());
-        }
-        let done = self.action.code();
-        self.app.broker.command(&command, key, &done).await?;
-        Ok(())
+        effect::check(&row, &self.action, self.matching(&row).await?)
     }
 
     /// How many failed entries a retry would queue.

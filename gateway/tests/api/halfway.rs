@@ -2,7 +2,7 @@
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use contracts::kv::IdempotencyRecord;
-use contracts::{Cause, ImportId, streams};
+use contracts::{Action, Cause, ImportId, streams};
 use serde_json::{Value, json};
 
 use crate::bulk::{commands, deletions};
@@ -20,6 +20,7 @@ fn record(request: &str, import: &str) -> IdempotencyRecord {
         import_id: import_id(import),
         body_sha256: sha256(request),
         seen: None,
+        matching: None,
         imports: Vec::new(),
         answer: None,
     }
@@ -76,7 +77,7 @@ async fn a_command_to_many_is_finished_for_those_that_matched_then() {
     let expected = json!({ "matching": 2, "accepted": 2, "refused": [], "refused_count": 0 });
     assert_eq!(answer, expected);
     let queued = commands(&gateway).await;
-    assert_eq!(queued, [("two".to_owned(), contracts::Action::Pause)]);
+    assert_eq!(queued, [("two".to_owned(), Action::Pause)]);
     assert_eq!(repeat(&gateway, COMMANDS, &body).await, expected);
     assert_eq!(commands(&gateway).await, queued);
 }
@@ -170,4 +171,49 @@ async fn deletions_that_end_halfway_tell_how_far_they_came() {
         (&json!(700), &json!(true))
     );
     assert_eq!(deletions(&gateway).await.len(), 700);
+}
+
+#[tokio::test]
+async fn a_command_that_may_have_had_its_effect_is_sent_again() {
+    let mut gateway = start().await;
+    let [one, two] = ["one", "two"].map(import_id);
+    gateway.fold(vec![accepted(&one), accepted(&two)]).await;
+    // Both keys are claimed and not answered, and meanwhile neither import can be retried.
+    let single = IdempotencyRecord {
+        matching: Some(2),
+        ..record("one\nretry\n{}", "one")
+    };
+    left(&gateway, &sha256("k"), &single).await;
+    let answer = repeat(&gateway, "/api/imports/one/retry", &json!({})).await;
+    assert_eq!(answer["matching"], 2);
+    let retry = Action::Retry {
+        cause: None,
+        item_id: None,
+    };
+    assert_eq!(
+        commands(&gateway).await,
+        [("one".to_owned(), retry.clone())]
+    );
+    let id = gateway.messages(streams::IMPORTS).await[0].1.clone();
+    let expected = format!("key-{}.{}", sha256("k"), single.body_sha256);
+    assert_eq!(id, expected, "under the same id");
+    let again = repeat(&gateway, "/api/imports/one/retry", &json!({})).await;
+    assert_eq!(again, answer);
+}
+
+#[tokio::test]
+async fn of_a_command_to_many_those_that_may_have_had_theirs_are_sent_again() {
+    let mut gateway = start().await;
+    let [one, two] = ["one", "two"].map(import_id);
+    gateway.fold(vec![accepted(&one), accepted(&two)]).await;
+    let body = json!({ "action": "retry", "filter": { "q": "holi" } });
+    claimed(&gateway, &body, &[one, two]).await;
+    left(&gateway, &part("one"), &record("retry", "one")).await;
+    let answer = repeat(&gateway, COMMANDS, &body).await;
+    assert_eq!(
+        (&answer["accepted"], &answer["refused_count"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(answer["refused"][0]["id"], "two");
+    assert_eq!(commands(&gateway).await.len(), 1);
 }

@@ -111,6 +111,7 @@ async fn what_ended_halfway_is_finished_for_what_there_was_then() {
         import_id: import_id("none"),
         body_sha256: sha256(&request),
         seen: Some(3),
+        matching: Some(3),
         imports: Vec::new(),
         answer: None,
     };

@@ -226,6 +226,7 @@ async fn claimed(gateway: &crate::support::Fixture, key: &str, body: &[u8], impo
         import_id: import.clone(),
         body_sha256: hex::encode(Sha256::digest(body)),
         seen: None,
+        matching: None,
         imports: Vec::new(),
         answer: None,
     };
