@@ -34,7 +34,7 @@ pub struct IdempotencyRecord {
     /// what came later is not meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<u64>,
-    /// How many images a deletion matched then, or failed entries a retry.
+    /// How many images a deletion by filter matched then, or failed entries a retry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matching: Option<u64>,
     /// The imports that matched then, of a command to many that is not answered yet: to repeat it is

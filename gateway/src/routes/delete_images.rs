@@ -124,7 +124,10 @@ pub(crate) async fn delete_images(
         return Ok(Json(Matching { matching }).into_response());
     }
     let claim = match key {
-        Some(key) => Some(claim(&app, key.of_request(&[b"images/delete\n", &body])).await?),
+        Some(key) => {
+            let key = key.of_request(&[b"images/delete\n", &body]);
+            Some(claim(&app, key, &chosen).await?)
+        }
         None => None,
     };
     if let Some(answer) = claim.as_ref().and_then(|claim| claim.record.answer.clone()) {
@@ -133,8 +136,13 @@ pub(crate) async fn delete_images(
     let queued = match chosen {
         Chosen::Named(ids) => named(&app, &ids).await?,
         Chosen::Matching(query) => {
-            let seen = claim.as_ref().and_then(|claim| claim.record.seen);
-            matched(&app, as_seen(query, seen), began).await?
+            let record = claim.as_ref().map(|claim| &claim.record);
+            let matching = match record.and_then(|record| record.matching) {
+                Some(matching) => matching,
+                None => count_matching(&app, &query).await?,
+            };
+            let seen = record.and_then(|record| record.seen);
+            matched(&app, as_seen(query, seen), matching, began).await?
         }
     };
     tracing::info!(
@@ -180,11 +188,21 @@ impl Deletion {
 }
 
 /// The key's claim, as of what is known of now: a request that is repeated is not about later images.
-async fn claim(app: &App, key: Key) -> Result<Claim> {
+async fn claim(app: &App, key: Key, chosen: &Chosen) -> Result<Claim> {
+    // A request that was sent before needs nothing of the database to be told what it was answered.
+    if let Some(begun) = app.broker.begun(&key).await? {
+        return Ok(begun);
+    }
     let seen = app.reads.model.checkpoint(CHECKPOINT);
     let seen = app.reads.ask(seen).await?;
+    // In this order, so that all images that are deleted are counted.
+    let matching = match chosen {
+        Chosen::Named(_) => None,
+        Chosen::Matching(query) => Some(count_matching(app, query).await?),
+    };
     let meant = Meant {
         seen: Some(seen),
+        matching,
         ..Meant::default()
     };
     app.broker.claim(key, ImportId::generate(), meant).await
@@ -201,8 +219,13 @@ fn as_seen(query: ImagesQuery, seen: Option<u64>) -> ImagesQuery {
 async fn count(app: &App, chosen: Chosen) -> Result<u64> {
     match chosen {
         Chosen::Named(ids) => Ok(rows_of(app, &ids).await?.len() as u64),
-        Chosen::Matching(query) => app.reads.ask(app.reads.model.count_images(query)).await,
+        Chosen::Matching(query) => count_matching(app, &query).await,
     }
+}
+
+async fn count_matching(app: &App, query: &ImagesQuery) -> Result<u64> {
+    let count = app.reads.model.count_images(query.clone());
+    app.reads.ask(count).await
 }
 
 impl ImageFilter {
@@ -248,10 +271,13 @@ async fn named(app: &App, ids: &[i64]) -> Result<Queued> {
 }
 
 /// Queue deletions page by page until half of a request's time is spent.
-async fn matched(app: &App, mut query: ImagesQuery, began: Instant) -> Result<Queued> {
+async fn matched(
+    app: &App,
+    mut query: ImagesQuery,
+    matching: u64,
+    began: Instant,
+) -> Result<Queued> {
     let budget = app.limits.request / 2;
-    let matching = app.reads.model.count_images(query.clone());
-    let matching = app.reads.ask(matching).await?;
     let mut queued = 0;
     let complete = loop {
         let page = async {

@@ -193,6 +193,31 @@ async fn without_a_database_imports_start_and_have_a_status() {
 }
 
 #[tokio::test]
+async fn without_a_database_deletions_that_are_done_are_answered_again() {
+    let mut gateway = start().await;
+    gateway.fold(vec![imported(&import_id("one"), 1)]).await;
+    let delete = |key: &str, ids: Value| {
+        let request = gateway.client.post(gateway.url("/api/images/delete"));
+        let request = request.header("idempotency-key", key);
+        request.json(&json!({ "ids": ids })).send()
+    };
+    let first = delete("k", json!([1])).await.unwrap();
+    let first: Value = first.json().await.unwrap();
+    let repeat = delete("k", json!([1]));
+    let other = delete("l", json!([1]));
+    gateway.hide_tables();
+    testkit::until("the database is missed", PATIENCE, || async {
+        let list = gateway.get("/api/images").send().await.unwrap();
+        (list.status() == 503).then_some(())
+    })
+    .await;
+    problem(other.await.unwrap(), 503, "database_unavailable").await;
+    let again = repeat.await.unwrap();
+    assert_eq!(again.status(), 200);
+    assert_eq!(again.json::<Value>().await.unwrap(), first);
+}
+
+#[tokio::test]
 async fn a_store_that_is_away_is_a_503() {
     let nowhere = S3Config::new("bucket", "us-east-1", "http://127.0.0.1:1".parse().ok());
     let nowhere = StoreConfig::S3(nowhere.with_key("id", "secret"));
