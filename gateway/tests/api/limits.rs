@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use contracts::streams;
 use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::seed::{accepted, import_id, imported, listed};
@@ -159,4 +161,26 @@ async fn headers_are_bounded_in_size_and_number() {
             headers.len()
         );
     }
+}
+
+#[tokio::test]
+async fn more_imports_than_one_request_commands_are_neither_counted_nor_commanded() {
+    let mut gateway = start().await;
+    let import = |n: u32| accepted(&import_id(&format!("many-{n}")));
+    gateway.fold((0..5_001).map(import).collect()).await;
+    let mut body = json!({ "action": "cancel", "filter": {}, "all": true });
+    for preview in [false, true] {
+        body["preview"] = json!(preview);
+        let request = gateway.client.post(gateway.url("/api/imports/commands"));
+        let answer = request.json(&body).send().await.unwrap();
+        let answer = problem(answer, 400, "invalid_parameter").await;
+        assert!(answer["detail"].as_str().unwrap().contains("5001"));
+    }
+    assert_eq!(gateway.messages(streams::IMPORTS).await.len(), 0);
+    // All of fewer are found, on however many pages.
+    body["filter"] = json!({ "q": "many-4" });
+    let request = gateway.client.post(gateway.url("/api/imports/commands"));
+    let answer = request.json(&body).send().await.unwrap();
+    let answer: Value = answer.json().await.unwrap();
+    assert_eq!(answer, json!({ "matching": 1_111, "able": 1_111 }));
 }
