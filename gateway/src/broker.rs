@@ -31,7 +31,8 @@ const NATS: &str = "nats";
 const RETRY: Duration = Duration::from_secs(1);
 /// Between two looks at the connection: one that is open may still be silent.
 const LOOK: Duration = Duration::from_secs(2);
-const UNCONFIRMED: &str = "NATS did not confirm the request. Repeat it with the same Idempotency-Key; it will not run twice.";
+// NATS knows a message again for `streams::DUPLICATE_WINDOW`.
+const UNCONFIRMED: &str = "NATS did not confirm the request. Repeat it with the same Idempotency-Key within two minutes; it will not run twice.";
 
 /// A connection that was made once; the client mends it by itself.
 #[derive(Clone)]
@@ -182,7 +183,8 @@ impl Broker {
             return Ok(answer);
         }
         // Claimed and not answered: another request is about to queue it, or died before or after it
-        // did. The id makes one command of all of them.
+        // did. The id makes one command of all of them within the stream's duplicate window. Later it is
+        // sent anew: whether it was on NATS then, nothing tells any more, and it must not be lost.
         self.queue_command(command, &claim.key.message_id()).await?;
         self.answer(claim, answer).await
     }

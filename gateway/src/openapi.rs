@@ -29,7 +29,10 @@ const PROBLEM: &str = "application/problem+json";
             `request_id` that finds the request in the log. Where the gateway has keys, every operation \
             under `/api` but this document asks for one. Unknown query parameters are ignored. Times are \
             RFC 3339, sizes are bytes, ids and cursors are opaque. `/health`, `/livez`, `/readyz` and \
-            `/metrics` are for the platform and not described here.",
+            `/metrics` are for the platform and not described here.\n\n\
+            An `Idempotency-Key` stands for one request, for 7 days: repeating it gives the answer that is \
+            kept. Where none could be kept (503, or no answer came), repeat the request within two minutes: \
+            a command that was queued all the same is queued a second time after that.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     servers((url = "/", description = "The gateway that serves this document")),

@@ -2,8 +2,9 @@
 //!
 //! A request claims its key before it changes anything, so that of two with the same key one is first.
 //! Once it is done, its answer is kept with the claim. A key that is claimed and not answered is that of
-//! a request under way, or of one that ended halfway: whoever repeats it does it again, which must be
-//! harmless, and the first answer that is kept is everybody's.
+//! a request under way, or of one that ended halfway: whoever repeats it does it again, under the
+//! same message ids, and the first answer that is kept is everybody's. Messages are known again within the
+//! stream's duplicate window only (two minutes): after that a command is sent a second time.
 
 use async_nats::jetstream::kv::UpdateErrorKind;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
