@@ -26,9 +26,11 @@ pub struct Submission {
 pub struct IdempotencyRecord {
     /// Record version.
     pub v: u32,
-    /// The import that the first request with this key made, or is about.
+    /// The import that the first request with this key made, or that its command is about. Of a command
+    /// to many and of a deletion, which are about none in particular: an id that no import has.
     pub import_id: ImportId,
-    /// Hex SHA-256 of that request's body; another body under the same key is refused.
+    /// Hex SHA-256 of that request: of a new import its body, of others with what they are about before
+    /// it. Another request under the same key is refused.
     pub body_sha256: String,
     /// The sequence of the last event that was folded then, of requests that are about what there is:
     /// what came later is not meant.
