@@ -14,6 +14,9 @@ use crate::metrics::took;
 /// Answers that make no sense before a single item is held to be the reason.
 const SENSELESS_ANSWERS: u32 = 5;
 
+/// Failures of one call in a row after which Drive itself is asked whether it is there.
+const SUSPICIOUS: u32 = 3;
+
 /// A call for a page.
 const LIST: &str = "list";
 /// How calls show in metrics.
@@ -87,6 +90,24 @@ impl Producer {
         .await
     }
 
+    /// Ask Drive about a file that nobody has: an answer, even a refusal, means that it is there.
+    async fn why_drive_is_away(&self) -> Option<String> {
+        self.quota.acquire(cost::GET).await;
+        let answer = self.drive.file(&self.nobody, None).await;
+        let outcome = answer.as_ref().map_or_else(outcome, |_| "ok");
+        self.metrics
+            .drive_requests
+            .with_label_values(&["get", outcome])
+            .inc();
+        let error = answer.err()?;
+        match error.kind() {
+            ErrorKind::Retry { .. } | ErrorKind::Outage | ErrorKind::Credentials => {
+                Some(error.to_string())
+            }
+            ErrorKind::Throttled { .. } | ErrorKind::Item | ErrorKind::Page => None,
+        }
+    }
+
     /// Call until there is an answer. What may pass (faults, outages, wrong credentials) is waited
     /// out unless `give_up`, told the error and the number of tries, says otherwise; the caller's
     /// lease is heartbeaten meanwhile.
@@ -117,16 +138,7 @@ impl Producer {
                 took(&self.metrics.phases.quota, waited);
                 took(&self.metrics.phases.list, asked.elapsed());
             }
-            let outcome = match &result {
-                Ok(_) => "ok",
-                Err(error) => match error.kind() {
-                    ErrorKind::Retry { .. } => "retry",
-                    ErrorKind::Throttled { .. } => "throttled",
-                    ErrorKind::Outage => "outage",
-                    ErrorKind::Credentials => "credentials",
-                    ErrorKind::Item | ErrorKind::Page => "refused",
-                },
-            };
+            let outcome = result.as_ref().map_or_else(outcome, |_| "ok");
             self.metrics
                 .drive_requests
                 .with_label_values(&[call, outcome])
@@ -154,11 +166,29 @@ impl Producer {
                     tokio::time::sleep(pause.next_delay().max(after.unwrap_or_default())).await;
                 }
                 ErrorKind::Retry { after } => {
+                    // One broken folder is no outage, so it is not the folder that is asked about.
+                    if tries >= SUSPICIOUS
+                        && let Some(why) = self.why_drive_is_away().await
+                    {
+                        permit.away(&why);
+                        continue;
+                    }
                     permit.answered();
                     tracing::warn!(call, error = %error, "Drive failed to answer; asking again");
                     tokio::time::sleep(pause.next_delay().max(after.unwrap_or_default())).await;
                 }
             }
         }
+    }
+}
+
+/// How a failed call shows in metrics.
+fn outcome(error: &DriveError) -> &'static str {
+    match error.kind() {
+        ErrorKind::Retry { .. } => "retry",
+        ErrorKind::Throttled { .. } => "throttled",
+        ErrorKind::Outage => "outage",
+        ErrorKind::Credentials => "credentials",
+        ErrorKind::Item | ErrorKind::Page => "refused",
     }
 }

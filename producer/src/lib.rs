@@ -19,7 +19,7 @@ mod window;
 
 use std::sync::{Arc, Mutex};
 
-use contracts::streams;
+use contracts::{FileId, streams};
 use drive::Drive;
 use jetstream::consume::{self, Options};
 use jetstream::presence::{self, Activity};
@@ -47,6 +47,8 @@ struct Producer {
     /// Calls to Drive under way, or waiting for their part of the quota.
     calls: Mutex<usize>,
     breaker: Breaker,
+    /// A file that nobody has; asking for it tells whether Drive is there.
+    nobody: FileId,
     service: Service,
     metrics: Metrics,
     window: Window,
@@ -108,6 +110,7 @@ async fn work(config: Config, service: Service) -> anyhow::Result<()> {
         appetite,
         calls: Mutex::default(),
         breaker: Breaker::new("drive", service.health.clone()),
+        nobody: drive::NOBODY.parse()?,
         metrics,
         window: Window::new(config.window, config.queue),
         controls: Controls::default(),

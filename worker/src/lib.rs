@@ -123,7 +123,7 @@ async fn work(
     let worker = Arc::new(Worker {
         instance: format!("worker-{}", uuid::Uuid::new_v4()),
         drive,
-        nobody: "imagefleet-is-drive-there".parse()?,
+        nobody: drive::NOBODY.parse()?,
         store,
         quota,
         held: Held::new(activity.clone(), metrics.in_flight.clone()),

@@ -20,6 +20,10 @@ mod sign_in;
 mod spans;
 mod tokens;
 
+/// The id of a file that nobody has. An answer about it, even a refusal, means that Drive is there, while
+/// one image's or folder's own trouble is no outage.
+pub const NOBODY: &str = "imagefleet-is-drive-there";
+
 pub use body::Download;
 pub use client::Drive;
 pub use config::{Auth, DriveConfig};

@@ -81,9 +81,16 @@ async fn an_outage_of_drive_is_waited_out() {
         (failed >= 2.0).then_some(())
     })
     .await;
+    // It accepts connections and breaks each of them.
+    let health = &producer.service.health;
+    until("health says that Drive is waited for", DEADLINE, || async {
+        (!health.snapshot().dependencies["drive"].ready).then_some(())
+    })
+    .await;
     assert_eq!(fleet.requests().await, 1);
     fleet.drive.set_faults(Faults::default());
     tasks.extend(fleet.drain().await);
+    assert!(health.is_ready());
     let expected = images("sim-n4000-s256", 4_000);
     assert_eq!(each_once(&tasks), expected);
     assert_whole(&fleet.events(&import).await, &expected);
