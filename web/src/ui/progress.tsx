@@ -36,6 +36,7 @@ export function summary(job: Import, waiting: Record<string, string>): string {
     case "paused":
       return `Paused at ${count(done)} of ${job.listing ? "at least " : ""}${count(job.total)}.`;
     default:
+      if (Object.keys(waiting).length > 0 && job.total === 0) return "Waiting to list the folder.";
       if (Object.keys(waiting).length > 0) return `Waiting at ${count(done)} of ${job.listing ? "at least " : ""}${count(job.total)}.`;
       if (!job.listing) return `${count(done)} of ${plural(job.total, "image")} done.`;
       return job.total === 0 ? "Listing the folder…" : `${count(done)} done. Still listing, at least ${plural(job.total, "image")}.`;

@@ -98,3 +98,19 @@ for (const [what, viewport] of [
     assertCalm(page, /404/);
   });
 }
+
+test("what is done with chosen images stays in sight", async () => {
+  for (const viewport of [{ width: 360, height: 740 }, { width: 1280, height: 900 }]) {
+    const page = await at.tab({ viewport });
+    await serveMillion(page, []);
+    await page.open("/gallery");
+    await page.getByRole("button", { name: `Image ${TOTAL}.png` }).waitFor();
+    await page.getByRole("button", { name: "Select" }).click();
+    await page.mouse.wheel(0, 1500);
+    await until("it is scrolled", async () => (await page.evaluate(() => window.scrollY)) > 1000);
+    const top = await page.locator("header.top").boundingBox();
+    const button = await page.getByRole("button", { name: "Delete selected…" }).boundingBox();
+    assert.ok(button.y >= top.y + top.height && button.y < 200, `header to ${top.y + top.height}, button at ${button.y}`);
+    assertCalm(page, /404/);
+  }
+});
