@@ -171,6 +171,7 @@ impl Producer {
                         && let Some(why) = self.why_drive_is_away().await
                     {
                         permit.away(&why);
+                        tokio::time::sleep(after.unwrap_or_default()).await;
                         continue;
                     }
                     permit.answered();
