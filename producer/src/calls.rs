@@ -167,7 +167,8 @@ impl Producer {
                 }
                 ErrorKind::Retry { after } => {
                     // One broken folder is no outage, so it is not the folder that is asked about.
-                    if tries >= SUSPICIOUS
+                    // Nor may one that has only begun to fail end the outage that others have found.
+                    if (tries >= SUSPICIOUS || self.breaker.is_open())
                         && let Some(why) = self.why_drive_is_away().await
                     {
                         permit.away(&why);

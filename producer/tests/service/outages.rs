@@ -97,6 +97,40 @@ async fn an_outage_of_drive_is_waited_out() {
     producer.stop().await;
 }
 
+#[tokio::test]
+async fn an_outage_stays_one_whoever_begins_to_fail_in_it() {
+    let fleet = Fleet::start_with(Faults {
+        down: true,
+        ..Faults::default()
+    })
+    .await;
+    let producer = fleet.producer();
+    fleet.import("sim-n10-s256").await;
+    let health = &producer.service.health;
+    until("health says that Drive is waited for", DEADLINE, || async {
+        let dependencies = health.snapshot().dependencies;
+        dependencies.get("drive").filter(|drive| !drive.ready)?;
+        Some(())
+    })
+    .await;
+    let failures = || producer.metric("imagefleet_producer_drive_requests_total", "retry");
+    let before = failures();
+    for _ in 0..8 {
+        fleet.import("sim-n5-s256").await;
+    }
+    until("some of them were tried", DEADLINE, || async {
+        let there = health.snapshot().dependencies["drive"].ready;
+        assert!(!there, "the outage was called off within it");
+        (failures() >= before + 12.0).then_some(())
+    })
+    .await;
+    fleet.drive.set_faults(Faults::default());
+    fleet.settled().await;
+    assert_eq!(fleet.take_tasks().await.len(), 50);
+    assert!(health.is_ready());
+    producer.stop().await;
+}
+
 /// Once an import has begun, credentials that stop working are an operator's to mend.
 #[tokio::test]
 async fn credentials_that_stop_working_are_waited_for_and_show() {
