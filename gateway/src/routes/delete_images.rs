@@ -151,12 +151,14 @@ pub(crate) async fn delete_images(
         key.name = caller.name.as_deref(),
         "deletions queued"
     );
-    match claim {
-        // The rest takes another request, and what stopped this one may be that NATS is away.
-        Some(claim) if queued.complete => {
-            Ok(Json(app.broker.answer(claim, &queued).await?).into_response())
-        }
-        _ => Ok(Json(queued).into_response()),
+    let Some(claim) = claim else {
+        return Ok(Json(queued).into_response());
+    };
+    match app.broker.answer(claim, &queued).await {
+        Ok(kept) => Ok(Json(kept).into_response()),
+        // What stopped it may be that NATS is away. The cursor must not be lost with it.
+        Err(_) if !queued.complete => Ok(Json(queued).into_response()),
+        Err(problem) => Err(problem),
     }
 }
 
