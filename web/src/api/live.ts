@@ -72,7 +72,7 @@ export function takeOverview(overview: Overview): void {
   });
 }
 
-const isOpen = (job: Import | undefined): boolean => job?.status === "processing" || job?.status === "paused";
+const isOpen = ({ status }: Import): boolean => status === "processing" || status === "paused";
 
 /** As the gateway searches: in names, folders and ids. */
 export const matches = (job: Import, { status, q }: ImportFilter): boolean =>
@@ -120,9 +120,9 @@ function applyImports(cache: QueryClient, jobs: Map<string, Import>): void {
   }
 }
 
-/** Whether a list shows an import as under way that the stream does not tell, for it ended before the stream began, or tells otherwise. */
-export const isOutdated = (data: InfiniteData<ImportPage> | undefined, heard: ReadonlyMap<string, Import>): boolean =>
-  data?.pages.some((page) => page.imports.some((job) => isOpen(job) && !isOpen(heard.get(job.id)))) ?? false;
+/** Whether a list shows an import as under way that is not among those that are, as the stream tells. */
+export const isOutdated = (data: InfiniteData<ImportPage> | undefined, open: ReadonlySet<string>): boolean =>
+  data?.pages.some((page) => page.imports.some((job) => isOpen(job) && !open.has(job.id))) ?? false;
 
 let stream: Stream | null = null;
 let wanted: string | null = null;
@@ -138,7 +138,9 @@ export function follow(cache: QueryClient, path: string | null): void {
   if (path === null || document.hidden) return setState({ phase: "idle" });
 
   const jobs = new Map<string, Import>();
-  const heard = new Map<string, Import>();
+  const open = new Set<string>();
+  /** Lists that were asked for once more since the stream opened: not again, for not everything is told of thousands. */
+  const compared = new Set<string>();
   let overview: Overview | null = null;
   let timer = 0;
   let check = 0;
@@ -157,7 +159,8 @@ export function follow(cache: QueryClient, path: string | null): void {
     if (event.type === "import") {
       const job = JSON.parse(event.data) as Import;
       jobs.set(job.id, job);
-      heard.set(job.id, job);
+      if (isOpen(job)) open.add(job.id);
+      else open.delete(job.id);
     } else if (event.type === "overview") overview = JSON.parse(event.data) as Overview;
     else return;
     timer ||= window.setTimeout(flush, BATCH_MS);
@@ -166,7 +169,9 @@ export function follow(cache: QueryClient, path: string | null): void {
   const compare = (): void => {
     check = 0;
     for (const query of cache.getQueryCache().findAll({ queryKey: ["imports"], type: "active" })) {
-      if (isOutdated(query.state.data as InfiniteData<ImportPage> | undefined, heard)) void cache.invalidateQueries({ queryKey: query.queryKey });
+      if (compared.has(query.queryHash) || !isOutdated(query.state.data as InfiniteData<ImportPage> | undefined, open)) continue;
+      compared.add(query.queryHash);
+      void cache.invalidateQueries({ queryKey: query.queryKey }, { cancelRefetch: false });
     }
   };
   const compareSoon = (): void => {
@@ -174,13 +179,14 @@ export function follow(cache: QueryClient, path: string | null): void {
   };
   const unsubscribe = cache.getQueryCache().subscribe((event) => {
     const answered = event.type === "updated" && event.action.type === "success" && !event.action.manual;
-    if (answered && event.query.queryKey[0] === "imports" && opened > 0) compareSoon();
+    if (answered && event.query.queryKey[0] === "imports" && isFed(path)) compareSoon();
   });
   const onState = (next: StreamState): void => {
     if (next.phase === "open") {
       // What ended meanwhile is in no snapshot.
       if (opened > 0) void cache.invalidateQueries();
       opened += 1;
+      compared.clear();
       compareSoon();
     }
     if (next.phase === "ended") flush();

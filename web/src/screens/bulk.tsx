@@ -32,6 +32,10 @@ function counted(preview: { matching: number; able: number } | undefined, text: 
 const told = ({ accepted, matching, refused_count: refused }: BulkReport): string =>
   `${count(accepted)} of ${plural(matching, "import")} accepted${refused > 0 ? `, ${count(refused)} refused:` : "."}`;
 
+/** Some were not refused for what they are: the same once more goes to them alone. */
+const PASSING = new Set(["timeout", "queue_unavailable", "database_unavailable"]);
+const unfinished = (report: BulkReport): boolean => report.refused.some(({ code }) => PASSING.has(code));
+
 /** One command for all imports that match: how many first, then what came of it. */
 export function BulkDialog({ action, filter, onClose }: { action: Command; filter: ImportFilter; onClose: () => void }) {
   const text = TEXT[action];
@@ -43,14 +47,19 @@ export function BulkDialog({ action, filter, onClose }: { action: Command; filte
   const report = run.data;
   return (
     <Dialog
-      title={report ? "Done" : text.title}
+      title={!report ? text.title : unfinished(report) ? "Not all were reached" : "Done"}
       onClose={onClose}
       first={!report}
       actions={
         report ? (
-          <Button look="primary" onClick={onClose}>
-            Close
-          </Button>
+          <>
+            <Button onClick={onClose}>Close</Button>
+            {unfinished(report) && (
+              <Button look="primary" busy={run.isPending} onClick={() => run.mutate()}>
+                Go on
+              </Button>
+            )}
+          </>
         ) : (
           <>
             <Button onClick={onClose} data-first>
