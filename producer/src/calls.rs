@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::{MutexGuard, PoisonError};
 
-use drive::{DriveError, Entry, ErrorKind, Folder, FolderRef, Page, cost};
+use drive::{DriveError, Entry, ErrorKind, Folder, FolderRef, Page, cost, outcome};
 use runtime::backoff::Reconnect;
 use tokio::time::Instant;
 
@@ -19,16 +19,6 @@ const SUSPICIOUS: u32 = 3;
 
 /// A call for a page.
 const LIST: &str = "list";
-/// How calls show in metrics.
-pub(crate) const OUTCOMES: [&str; 6] = [
-    "ok",
-    "retry",
-    "throttled",
-    "outage",
-    "credentials",
-    "refused",
-];
-
 /// Held while something is asked of Drive: the process then takes its part of the quota.
 struct Busy<'a>(&'a Producer);
 
@@ -94,7 +84,7 @@ impl Producer {
     async fn why_drive_is_away(&self) -> Option<String> {
         self.quota.acquire(cost::GET).await;
         let answer = self.drive.file(&self.nobody, None).await;
-        let outcome = answer.as_ref().map_or_else(outcome, |_| "ok");
+        let outcome = answer.as_ref().map_or_else(outcome::of, |_| outcome::OK);
         self.metrics
             .drive_requests
             .with_label_values(&["get", outcome])
@@ -138,7 +128,7 @@ impl Producer {
                 took(&self.metrics.phases.quota, waited);
                 took(&self.metrics.phases.list, asked.elapsed());
             }
-            let outcome = result.as_ref().map_or_else(outcome, |_| "ok");
+            let outcome = result.as_ref().map_or_else(outcome::of, |_| outcome::OK);
             self.metrics
                 .drive_requests
                 .with_label_values(&[call, outcome])
@@ -181,16 +171,5 @@ impl Producer {
                 }
             }
         }
-    }
-}
-
-/// How a failed call shows in metrics.
-fn outcome(error: &DriveError) -> &'static str {
-    match error.kind() {
-        ErrorKind::Retry { .. } => "retry",
-        ErrorKind::Throttled { .. } => "throttled",
-        ErrorKind::Outage => "outage",
-        ErrorKind::Credentials => "credentials",
-        ErrorKind::Item | ErrorKind::Page => "refused",
     }
 }

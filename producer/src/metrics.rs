@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
+use drive::outcome;
 use prometheus::{
     Histogram, IntCounter, IntCounterVec, IntGauge, Registry, exponential_buckets, histogram_opts,
     register_histogram_vec_with_registry, register_int_counter_vec_with_registry,
     register_int_counter_with_registry, register_int_gauge_with_registry,
 };
-
-use crate::calls;
 
 /// What a producer counts.
 pub(crate) struct Metrics {
@@ -94,7 +93,7 @@ impl Metrics {
             metrics.commands.with_label_values(&[action]);
         }
         for call in ["list", "get"] {
-            for outcome in calls::OUTCOMES {
+            for outcome in outcome::ALL {
                 metrics.drive_requests.with_label_values(&[call, outcome]);
             }
         }

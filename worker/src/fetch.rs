@@ -5,12 +5,11 @@
 
 use bytes::Bytes;
 use contracts::SourceFile;
-use drive::{Download, DriveError, ErrorKind, cost};
+use drive::{Download, DriveError, ErrorKind, cost, outcome};
 use runtime::backoff::Reconnect;
 
 use crate::Worker;
 use crate::import::{LONGEST_PAUSE, chain};
-use crate::outage;
 
 /// So many resumptions in a row may bring less than [`PROGRESS`]; then the execution has failed.
 const FRUITLESS: u32 = 3;
@@ -106,7 +105,7 @@ impl Fetch<'_> {
                 .drive
                 .download_from(&self.file.id, key, self.received, length)
                 .await;
-            let outcome = rest.as_ref().map_or_else(outage::outcome, |_| outage::OK);
+            let outcome = rest.as_ref().map_or_else(outcome::of, |_| outcome::OK);
             self.worker.metrics.asked_drive("resume", outcome);
             let error = match rest {
                 Ok(rest) => {

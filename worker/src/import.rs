@@ -12,7 +12,6 @@ use storage::StoreError;
 use crate::Worker;
 use crate::control::Writing;
 use crate::download::{Failure, Mismatch, Stored};
-use crate::outage;
 
 /// A throttled task waits no longer than this before it asks again, whatever Drive asks for: the
 /// quota's pause is as long, and it holds for every task.
@@ -251,8 +250,8 @@ impl Worker {
 
     fn count_download(&self, result: &Result<Stored, Failure>) {
         let outcome = match result {
-            Err(Failure::Drive(error)) => outage::outcome(error),
-            _ => outage::OK,
+            Err(Failure::Drive(error)) => drive::outcome::of(error),
+            _ => drive::outcome::OK,
         };
         self.metrics.asked_drive("download", outcome);
     }

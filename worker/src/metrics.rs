@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use contracts::Cause;
+use drive::outcome;
 use prometheus::{
     Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, exponential_buckets,
     histogram_opts, register_histogram_vec_with_registry, register_int_counter_vec_with_registry,
     register_int_counter_with_registry, register_int_gauge_with_registry,
 };
-
-use crate::outage;
 
 /// What a worker counts.
 pub(crate) struct Metrics {
@@ -76,7 +75,7 @@ impl Metrics {
         )?;
         // There from the start, so that the first of each is an increase.
         for call in ["download", "resume", "get"] {
-            for outcome in outage::OUTCOMES {
+            for outcome in outcome::ALL {
                 drive_requests.with_label_values(&[call, outcome]);
             }
         }
@@ -124,7 +123,7 @@ impl Metrics {
             ),
             failed: attempts.with_label_values(&["failed"]),
             images,
-            download: drive_requests.with_label_values(&["download", outage::OK]),
+            download: drive_requests.with_label_values(&["download", outcome::OK]),
             drive_requests,
         })
     }
@@ -149,9 +148,9 @@ impl Metrics {
         self.images.with_label_values(&[outcome, cause]).inc();
     }
 
-    /// A call to Drive: `download`, `resume` or `get`; its outcome is one of [`outage::OUTCOMES`].
+    /// A call to Drive: `download`, `resume` or `get`; its outcome is one of [`outcome::ALL`].
     pub(crate) fn asked_drive(&self, call: &'static str, outcome: &'static str) {
-        if (call, outcome) == ("download", outage::OK) {
+        if (call, outcome) == ("download", outcome::OK) {
             self.download.inc();
         } else {
             self.drive_requests

@@ -1,16 +1,10 @@
 //! Telling an outage from one image's trouble, and waiting while something is away.
 
-use drive::{DriveError, Entry, ErrorKind, cost};
+use drive::{DriveError, Entry, ErrorKind, cost, outcome};
 use runtime::breaker::Permit;
 
 use crate::Worker;
 use crate::import::chain;
-
-/// How a call to Drive that was answered shows in metrics.
-pub(crate) const OK: &str = "ok";
-/// All that [`outcome`] may say, and [`OK`].
-pub(crate) const OUTCOMES: [&str; 6] =
-    [OK, "retry", "throttled", "outage", "credentials", "refused"];
 
 impl Worker {
     /// Leave to use Drive. While it is away one task at a time asks a cheap question; an image is
@@ -48,7 +42,7 @@ impl Worker {
     ) -> Result<Entry, DriveError> {
         self.quota.acquire(cost::GET).await;
         let answer = self.drive.file(file, resource_key).await;
-        let outcome = answer.as_ref().map_or_else(|error| outcome(error), |_| OK);
+        let outcome = answer.as_ref().map_or_else(outcome::of, |_| outcome::OK);
         self.metrics.asked_drive("get", outcome);
         answer
     }
@@ -73,16 +67,5 @@ impl Worker {
         if !self.drive_breaker.is_open() && !self.store_breaker.is_open() {
             std::future::pending::<()>().await;
         }
-    }
-}
-
-/// How a failed call to Drive shows in metrics.
-pub(crate) fn outcome(error: &DriveError) -> &'static str {
-    match error.kind() {
-        ErrorKind::Retry { .. } => "retry",
-        ErrorKind::Throttled { .. } => "throttled",
-        ErrorKind::Outage => "outage",
-        ErrorKind::Credentials => "credentials",
-        ErrorKind::Item | ErrorKind::Page => "refused",
     }
 }

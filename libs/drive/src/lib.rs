@@ -14,6 +14,7 @@ mod entry;
 mod error;
 pub mod folder_url;
 mod http;
+pub mod outcome;
 mod refusal;
 mod settings;
 mod sign_in;
